@@ -1,0 +1,27 @@
+import { KERNELS_BASE64 } from "./kernels.generated.ts";
+
+/**
+ * The kernels of `assembly/`, bound to one memory. Addresses and lengths are bytes in that memory;
+ * see each kernel's own comment for what it asks of them.
+ */
+export interface Kernels {
+  touch_pages(address: number, byteLength: number, pageBytes: number): bigint;
+  sort_regions(regions: number, count: number, scratch: number): number;
+  merge_regions(regions: number, count: number, pageBytes: number): number;
+  cut_chunks(
+    regions: number,
+    count: number,
+    chunks: number,
+    capacity: number,
+    chunkBytes: number,
+  ): number;
+}
+
+let compiled: WebAssembly.Module | undefined;
+
+/** Binds the kernels to a shared memory. The module is compiled once a thread; it is about 1 KiB. */
+export function bindKernels(memory: WebAssembly.Memory): Kernels {
+  compiled ??= new WebAssembly.Module(Buffer.from(KERNELS_BASE64, "base64"));
+  const instance = new WebAssembly.Instance(compiled, { env: { memory } });
+  return instance.exports as unknown as Kernels;
+}
