@@ -1,0 +1,107 @@
+import { fstatSync } from "node:fs";
+import type { SystemMemory } from "../src/memory/memory.ts";
+import { bindExtra, bindLibc, expectMapping, expectZero, type Libc } from "./libc.ts";
+import { posixShim } from "./posix.ts";
+import type { FileStretch, Shim } from "./shim.ts";
+
+// This file has never run on macOS: no machine was at hand. What differs from Linux is kept to the
+// constants here, to be compared with Apple's headers by eye, and the two functions at the end.
+
+const CONSTANTS = {
+  MAP_ANONYMOUS: 0x1000, // sys/mman.h, MAP_ANON
+  MAP_NORESERVE: 0x40, // sys/mman.h; accepted and ignored
+  // It has no call that fills pages with an error in place of a signal: a sweep reads the file.
+  populate: null,
+  // No `will-need`: on Darwin it blocks and reads everything (llama.cpp issue 29250). MADV_DONTNEED
+  // (sys/mman.h) deactivates pages and keeps the tables.
+  advice: {},
+  rusageWho: 0, // sys/resource.h, RUSAGE_SELF
+} as const;
+
+const PROT_READ = 0x01; // sys/mman.h
+const MAP_SHARED = 0x0001; // sys/mman.h
+const MS_INVALIDATE = 0x0002; // sys/mman.h
+const F_RDADVISE = 44; // sys/fcntl.h
+
+/** `radvisory.ra_count` is an int (sys/fcntl.h). */
+const MOST_ADVISED_BYTES = 2 ** 31 - 1;
+
+/** The calls Linux has no use for. */
+export function bindDarwinCalls() {
+  return {
+    // Variadic as in fcntl.h: on Apple silicon such arguments travel on the stack.
+    fcntl: bindExtra<(fd: number, command: number, type: "void *", argument: DataView) => number>(
+      "int fcntl(int fd, int command, ...)",
+    ),
+    msync: bindExtra<(at: bigint, bytes: number, flags: number) => number>(
+      "int msync(void *at, size_t bytes, int flags)",
+    ),
+    sysctlbyname: bindExtra<
+      (name: string, value: Uint8Array, bytes: BigUint64Array, set: null, setBytes: 0) => number
+    >("int sysctlbyname(const char *name, void *value, void *bytes, void *set, size_t setBytes)"),
+  };
+}
+
+export type DarwinCalls = ReturnType<typeof bindDarwinCalls>;
+
+/** macOS: the POSIX way. The mapping serves zero-copy views and residency; a sweep reads. */
+export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): Shim {
+  const posix = posixShim(libc, CONSTANTS);
+  return {
+    ...posix,
+    name: "darwin",
+    canEvict: true,
+    countsFaultsOf: "process",
+    prefetch: (ranges) => ranges.map((range) => readAdvise(calls, range)).every(Boolean),
+    openFence: () => null,
+    isLocal: () => true,
+    isSpinning: () => false,
+    findMappings: () => null,
+    memory: () => darwinMemory(calls, posix.pageBytes),
+
+    /** As vmtouch does it there: the pages of a mapping are given up, whoever mapped them. */
+    evict(fd, offset, byteLength) {
+      if (byteLength === 0) return;
+      const what = `of ${byteLength} bytes at offset ${offset}`;
+      const at = libc.mmap(null, byteLength, PROT_READ, MAP_SHARED, fd, offset);
+      expectMapping(at, `mmap ${what}`);
+      try {
+        expectZero(calls.msync(at, byteLength, MS_INVALIDATE), `msync(MS_INVALIDATE) ${what}`);
+      } finally {
+        libc.munmap(at, byteLength);
+      }
+    },
+  };
+}
+
+/** `struct radvisory { off_t ra_offset; int ra_count; }`; a count of 0 or past the end is an error. */
+function readAdvise({ fcntl }: DarwinCalls, { fd, offset, byteLength }: FileStretch): boolean {
+  const end = Math.min(offset + byteLength, fstatSync(fd).size);
+  if (end <= offset) return false;
+  const advisory = new DataView(new ArrayBuffer(16));
+  advisory.setBigInt64(0, BigInt(offset), true);
+  advisory.setInt32(8, Math.min(end - offset, MOST_ADVISED_BYTES), true);
+  return fcntl(fd, F_RDADVISE, "void *", advisory) !== -1;
+}
+
+/**
+ * `os.freemem()` leaves out what file pages could give back. Free pages, pages of files and
+ * purgeable ones are what can be had; speculative ones are counted among those of files
+ * (xnu bsd/vm/vm_unix.c).
+ */
+function darwinMemory({ sysctlbyname }: DarwinCalls, pageBytes: number): SystemMemory | null {
+  // An unsigned int or a 64-bit number: little-endian, what is not written stays 0.
+  const read = (name: string): number => {
+    const value = new DataView(new ArrayBuffer(8));
+    const bytes = BigUint64Array.of(8n);
+    const failed = sysctlbyname(name, new Uint8Array(value.buffer), bytes, null, 0) !== 0;
+    return failed ? Number.NaN : Number(value.getBigUint64(0, true));
+  };
+  const totalBytes = read("hw.memsize");
+  const pages =
+    read("vm.page_free_count") +
+    read("vm.page_pageable_external_count") +
+    read("vm.page_purgeable_count");
+  const availableBytes = Math.min(totalBytes, pages * pageBytes);
+  return Number.isNaN(availableBytes) ? null : { totalBytes, availableBytes };
+}

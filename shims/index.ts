@@ -1,0 +1,49 @@
+import { portableShim } from "./portable.ts";
+import type { Shim } from "./shim.ts";
+
+export type {
+  Advice,
+  Faults,
+  Fence,
+  FileStretch,
+  FoundMapping,
+  Shim,
+  View,
+} from "./shim.ts";
+export { SystemError } from "./system-error.ts";
+
+let loaded: Promise<Shim> | undefined;
+
+/**
+ * The shim of this platform, bound once for each thread. Falls back to the portable one, with one
+ * warning, where koffi cannot be loaded: the sweep then reads in place of mapping.
+ *
+ * @param silent for lanes: the thread that started them has warned already
+ */
+export function loadShim(silent = false): Promise<Shim> {
+  loaded ??= chooseShim(silent);
+  return loaded;
+}
+
+/** The one place that asks which platform this is. Imported on demand: koffi may not be installed. */
+async function chooseShim(silent: boolean): Promise<Shim> {
+  try {
+    switch (process.platform) {
+      case "linux":
+        return (await import("./linux.ts")).linuxShim();
+      case "darwin":
+        return (await import("./darwin.ts")).darwinShim();
+      case "win32":
+        return (await import("./windows.ts")).windowsShim();
+      default:
+        return portableShim();
+    }
+  } catch (cause) {
+    if (silent) return portableShim();
+    const why = cause instanceof Error ? cause.message : String(cause);
+    process.emitWarning(`koffi could not be loaded, so files are read in place of mapped: ${why}`, {
+      code: "PREFAULT_NO_NATIVE",
+    });
+    return portableShim();
+  }
+}

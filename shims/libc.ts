@@ -1,0 +1,69 @@
+import koffi from "koffi";
+import { SystemError } from "./system-error.ts";
+
+/** What `mmap` returns for a failure: `(void *) -1`, which koffi gives as an unsigned bigint. */
+const MAP_FAILED = 2n ** 64n - 1n;
+
+/**
+ * The C library, bound once. This is the only file that sees koffi's untyped calls: each is given
+ * its type here and nothing else leaves.
+ *
+ * The symbols come from the running program, so it makes no difference which C library that is.
+ */
+export function bindLibc() {
+  const program = koffi.load(null);
+  const bind = <F>(signature: string) => program.func(signature) as unknown as F;
+  type Address = bigint | null;
+  return {
+    mmap: bind<
+      (at: Address, bytes: number, prot: number, flags: number, fd: number, off: number) => bigint
+    >("void *mmap(void *at, size_t bytes, int prot, int flags, int fd, int64_t off)"),
+    munmap: bind<(at: Address, bytes: number) => number>("int munmap(void *at, size_t bytes)"),
+    madvise: bind<(at: Address, bytes: number, advice: number) => number>(
+      "int madvise(void *at, size_t bytes, int advice)",
+    ),
+    mincore: bind<(at: Address, bytes: number, pages: Uint8Array) => number>(
+      "int mincore(void *at, size_t bytes, void *pages)",
+    ),
+    getpagesize: bind<() => number>("int getpagesize()"),
+    getrusage: bind<(who: number, usage: BigInt64Array) => number>(
+      "int getrusage(int who, void *usage)",
+    ),
+  };
+}
+
+export type Libc = ReturnType<typeof bindLibc>;
+
+/**
+ * Functions that only some systems have; bound by the shim of the system that has them.
+ *
+ * @param library where it is; the running program when left out
+ */
+export function bindExtra<F>(signature: string, library: string | null = null): F {
+  return koffi.load(library).func(signature) as unknown as F;
+}
+
+export function addressOf(buffer: SharedArrayBuffer): bigint {
+  return koffi.address(new Uint8Array(buffer, 0, 1)) as bigint;
+}
+
+/** Name of the error the last call of this thread left behind. */
+export function lastErrno(): string {
+  return errnoName(koffi.errno());
+}
+
+export function errnoName(number: number): string {
+  const named = Object.entries(koffi.os.errno).find(([, value]) => value === number);
+  return named?.[0] ?? `errno ${number}`;
+}
+
+/** @throws {@link SystemError} when the call returned anything but 0 */
+export function expectZero(result: number, call: string): void {
+  if (result !== 0) throw new SystemError(call, lastErrno());
+}
+
+/** @throws {@link SystemError} when the mapping failed */
+export function expectMapping(result: bigint, call: string): bigint {
+  if (result === MAP_FAILED) throw new SystemError(call, lastErrno());
+  return result;
+}

@@ -1,0 +1,146 @@
+import { bindKernel32, type Kernel32, lastWindowsError, MINUS_ONE } from "./kernel32.ts";
+import { addressOf } from "./libc.ts";
+import type { Shim, View } from "./shim.ts";
+import { SystemError } from "./system-error.ts";
+import { processCounters, windowsMemory } from "./windows-memory.ts";
+import { countResidentPages, LOCKED_BYTES, WorkingSet } from "./working-set.ts";
+
+const PAGE_READONLY = 0x02; // memoryapi.h
+const FILE_MAP_READ = 0x04; // memoryapi.h
+const PAGE_SIZE = 1; // second u32 of SYSTEM_INFO, sysinfoapi.h
+const SYSTEM_INFO_WORDS = 12;
+
+/** What {@link readThrough} copies at a time: it stays in the processor's cache. */
+const COPIED_BYTES = 256 * 1024;
+
+/**
+ * Windows. A view cannot be laid over memory that V8 has reserved, so files are mapped where the
+ * system likes and WebAssembly does not see them: pages are filled by the system on request.
+ *
+ * While a view is open no one can shrink its file: truncating fails with `ERROR_USER_MAPPED_FILE`.
+ * On other machines' file systems that does not hold, and there the fill fails with an error.
+ *
+ * @throws when koffi has no binary for this platform, or the running program does not export libuv
+ */
+export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
+  const systemInfo = new Uint32Array(SYSTEM_INFO_WORDS);
+  kernel32.GetSystemInfo(systemInfo);
+  const pageBytes = systemInfo[PAGE_SIZE] ?? 4096;
+  const workingSet = new WorkingSet(kernel32);
+  const copied = new Uint8Array(COPIED_BYTES);
+
+  const refuse = (call: string) => () => {
+    throw new SystemError(call, "ENOTSUP");
+  };
+
+  function failed(call: string): never {
+    throw new SystemError(call, lastWindowsError(kernel32));
+  }
+
+  /** Locking a range makes it resident; unlocked again, it stays in the working set for now. */
+  function lock(address: bigint, byteLength: number): boolean {
+    if (kernel32.VirtualLock(address, byteLength) === 0) return false;
+    kernel32.VirtualUnlock(address, byteLength);
+    return true;
+  }
+
+  /** Reads the pages as a debugger would: an in-page error is a failed call, not an exception. */
+  function readThrough(address: bigint, byteLength: number): void {
+    for (let done = 0; done < byteLength; done += COPIED_BYTES) {
+      const bytes = Math.min(COPIED_BYTES, byteLength - done);
+      const at = address + BigInt(done);
+      if (kernel32.ReadProcessMemory(MINUS_ONE, at, copied, bytes, null) === 0) {
+        failed(`ReadProcessMemory of ${bytes} bytes`);
+      }
+    }
+  }
+
+  return {
+    name: "windows",
+    pageBytes,
+    canPlace: false,
+    canPopulate: true,
+    // Windows drops a file's pages when someone opens it unbuffered while no one else has it open at
+    // all (fio, `windowsaio_invalidate_cache`): whoever asks has it open, and it cannot be in parts.
+    canEvict: false,
+    countsFaultsOf: "process",
+    addressOf,
+    place: refuse("place"),
+    restore: refuse("restore"),
+    evict: refuse("evict"),
+    openFence: () => null,
+    isLocal: () => true,
+    isSpinning: () => false,
+
+    openView(fd, offset, byteLength): View {
+      const what = `of ${byteLength} bytes at offset ${offset}`;
+      const file = kernel32.uv_get_osfhandle(fd);
+      if (file === MINUS_ONE) throw new SystemError(`MapViewOfFile ${what}`, "EBADF");
+      const section = kernel32.CreateFileMappingW(file, null, PAGE_READONLY, 0, 0, null);
+      if (section === null) failed(`CreateFileMapping of descriptor ${fd}`);
+      const [high, low] = [Math.floor(offset / 2 ** 32), offset % 2 ** 32];
+      const address = kernel32.MapViewOfFile(section, FILE_MAP_READ, high, low, byteLength);
+      if (address === null) {
+        const errno = lastWindowsError(kernel32);
+        kernel32.CloseHandle(section);
+        throw new SystemError(`MapViewOfFile ${what}`, errno);
+      }
+      // The view keeps what it needs of the section.
+      kernel32.CloseHandle(section);
+      workingSet.raise();
+      return {
+        address,
+        close() {
+          kernel32.UnmapViewOfFile(address);
+          workingSet.restore();
+        },
+      };
+    },
+
+    advise(address, byteLength, advice) {
+      return advice === "will-need" && prefetch(kernel32, [{ address, byteLength }]);
+    },
+
+    prefetch: (ranges) => prefetch(kernel32, ranges),
+
+    populate(address, byteLength) {
+      for (let done = 0; done < byteLength; done += LOCKED_BYTES) {
+        const at = address + BigInt(done);
+        const bytes = Math.min(LOCKED_BYTES, byteLength - done);
+        if (!lock(at, bytes)) readThrough(at, bytes);
+      }
+    },
+
+    // A process is told of its own views only, and a new one begins empty, whatever is cached.
+    residentBytes: () => null,
+    residencyMap: () => null,
+    findMappings: () => null,
+
+    residentBytesAt(address, byteLength) {
+      const pages = Math.ceil(byteLength / pageBytes);
+      return countResidentPages(kernel32, address, pages, pageBytes) * pageBytes;
+    },
+
+    faults: () => ({ minor: processCounters(kernel32).faults, major: 0 }),
+    memory: () => windowsMemory(kernel32),
+
+    exit: (code) => void kernel32.TerminateProcess(MINUS_ONE, code),
+  };
+}
+
+/**
+ * Reads ahead, in large requests, whatever of the ranges is not in memory. It fills the page cache,
+ * not the working set, and only as far as memory lasts: a hint (memoryapi.h).
+ */
+function prefetch(
+  { PrefetchVirtualMemory }: Kernel32,
+  ranges: readonly { readonly address: bigint; readonly byteLength: number }[],
+): boolean {
+  const mapped = ranges.filter(({ address }) => address !== 0n);
+  if (mapped.length === 0) return false;
+  // WIN32_MEMORY_RANGE_ENTRY: an address and a number of bytes.
+  const entries = BigUint64Array.from(
+    mapped.flatMap(({ address, byteLength }) => [address, BigInt(byteLength)]),
+  );
+  return PrefetchVirtualMemory(MINUS_ONE, mapped.length, entries, 0) !== 0;
+}
