@@ -1,0 +1,94 @@
+import { loadShim, type Shim, SystemError } from "../../shims/index.ts";
+import { layOut } from "../arena/layout.ts";
+import { asPrefaultError, PrefaultError } from "../errors.ts";
+import type { ResolvedOptions } from "../options.ts";
+import { cutChunks, mergePages } from "../plan/merge.ts";
+import type { Range } from "../plan/range.ts";
+import type { AddressRegion } from "../plan/region.ts";
+import { emptyReport, type PrefaultReport } from "../report.ts";
+import { askGate, labelOf, outcome } from "../run.ts";
+import { defaultLanes } from "../sweep/lanes.ts";
+import { startSweep } from "../sweep/sweep.ts";
+import { sumKnown } from "../units.ts";
+
+/**
+ * The way of the data for mappings somebody else made: merged like files, gated like files, and
+ * populated where they are.
+ *
+ * Null and empty regions are ignored, as the reference ignores them.
+ */
+export async function executeAddresses(
+  regions: readonly AddressRegion[],
+  options: ResolvedOptions,
+): Promise<PrefaultReport> {
+  const shim = await loadShim();
+  const given = regions.filter(({ address, byteLength }) => address !== 0n && byteLength > 0);
+  const exact = given.map(rangeOf);
+  const { bytes, ranges } = mergePages(exact, shim.pageBytes);
+  const before = resident(shim, ranges);
+  const answer = askGate(shim, bytes, before ?? 0, undefined, options);
+  const planned: PrefaultReport = {
+    ...emptyReport(labelOf(options), answer.reason),
+    bytes,
+    regions: ranges.length,
+    residentBytesBefore: before,
+    residentBytesAfter: before,
+  };
+  if (!answer.run) return planned;
+  if (!shim.canPopulate) {
+    throw new PrefaultError(
+      "PREFAULT_UNSUPPORTED",
+      `the ${shim.name} shim cannot fill a mapping that somebody else made; give the file instead`,
+    );
+  }
+
+  const why = "the kernel fills the mapping in place";
+  const running = { ...planned, ran: true, strategy: "populate", strategyReason: why } as const;
+  // An address is an offset into memory: laid out like a file, and never mapped a second time.
+  const layout = layOut([ranges]);
+  const sweep = await startSweep({
+    files: [],
+    windows: layout.windows,
+    chunks: cutChunks(layout.pieces, options.chunkBytes),
+    mapping: null,
+    strategy: "populate",
+    workers: options.workers ?? defaultLanes(bytes, before, [], shim),
+    keepGoing: options.onError === "continue",
+    workerUrl: options.workerUrl,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  });
+  try {
+    const result = await sweep.result;
+    return {
+      ...running,
+      residentBytesAfter: resident(shim, ranges),
+      ...outcome(bytes, result),
+    };
+  } catch (thrown) {
+    const error = asPrefaultError(thrown);
+    return { ...running, reason: `failed: ${error.message}`, error };
+  }
+}
+
+function rangeOf({ address, byteLength }: AddressRegion): Range {
+  const offset = Number(address);
+  const valid = address > 0n && Number.isSafeInteger(byteLength) && byteLength > 0;
+  if (valid && Number.isSafeInteger(offset + byteLength)) return { offset, byteLength };
+  throw new PrefaultError(
+    "PREFAULT_INVALID_OPTION",
+    `no memory has ${byteLength} bytes at address ${address}`,
+  );
+}
+
+/** `null` when the system will not say, also for a range that is not mapped at all. */
+function resident(shim: Shim, ranges: readonly Range[]): number | null {
+  try {
+    return sumKnown(
+      ranges.map(({ offset, byteLength }) => shim.residentBytesAt(BigInt(offset), byteLength)),
+    );
+  } catch (error) {
+    if (error instanceof SystemError) return null;
+    throw error;
+  }
+}

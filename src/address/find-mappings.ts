@@ -1,0 +1,31 @@
+import { type FoundMapping, loadShim } from "../../shims/index.ts";
+import { PrefaultError } from "../errors.ts";
+import { asFileError } from "../files.ts";
+
+/**
+ * The addresses at which this process has a file mapped, whoever mapped it, in ascending order. Each
+ * is a target region for `prefault`, which then completes that very mapping in place:
+ *
+ * ```ts
+ * await prefault(await findMappings("model.gguf"));
+ * ```
+ *
+ * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND`, `PREFAULT_PERMISSION`, and
+ *   `PREFAULT_UNSUPPORTED` where the system has no way to say (anything but Linux so far)
+ */
+export async function findMappings(path: string): Promise<readonly FoundMapping[]> {
+  const shim = await loadShim();
+  let found: readonly FoundMapping[] | null;
+  try {
+    found = shim.findMappings(path);
+  } catch (error) {
+    throw asFileError(error, path);
+  }
+  if (found !== null)
+    return found.map(({ address, byteLength, offset }) => ({ address, byteLength, offset }));
+  throw new PrefaultError(
+    "PREFAULT_UNSUPPORTED",
+    `the ${shim.name} shim cannot tell where ${path} is mapped`,
+    { path },
+  );
+}

@@ -1,0 +1,86 @@
+import type { Shim } from "../../shims/index.ts";
+import { ControlPage, sharedBuffer } from "../control.ts";
+import { ARENA_BYTES, FOLIO_BYTES, type Window } from "./layout.ts";
+
+/**
+ * One page less than a memory can have: V8 counts the bytes of a view that is sent to another thread
+ * in 32 bits (`WriteJSArrayBufferView`), so a message with a view of all 2^32 bytes never arrives.
+ * Layouts leave the last megabytes alone anyway.
+ */
+const PAGES = ARENA_BYTES / 65_536 - 1;
+
+/** A span of an arena, in bytes of its linear memory. */
+interface Span {
+  readonly start: number;
+  readonly byteLength: number;
+}
+
+/**
+ * A shared WebAssembly memory of 4 GiB into which stretches of files are mapped. The 4 GiB are
+ * addresses: memory is taken only by pages that are touched, and those belong to the page cache.
+ */
+export class Arena {
+  readonly memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
+  readonly control: ControlPage;
+  /** Virtual address of byte 0 of the memory. */
+  readonly base: bigint;
+  /**
+   * Bytes to add to a window's start so that address and file offset agree modulo a folio. V8 aligns
+   * its memories to 64 KiB only.
+   */
+  readonly skew: number;
+  readonly #shim: Shim;
+  readonly #placed: Span[] = [];
+
+  constructor(shim: Shim) {
+    const buffer = sharedBuffer(this.memory);
+    this.#shim = shim;
+    this.control = new ControlPage(buffer);
+    this.base = shim.addressOf(buffer);
+    const folio = BigInt(FOLIO_BYTES);
+    this.skew = Number((folio - (this.base % folio)) % folio);
+  }
+
+  /** Maps a window of an open file into the memory. @throws {@link SystemError} */
+  place(window: Window, fd: number): void {
+    const { byteLength, offset } = window;
+    const start = window.start + this.skew;
+    const address = this.base + BigInt(start);
+    // Noted before the call: a mapping that failed half-way is restored like any other.
+    this.#placed.push({ start, byteLength });
+    this.#shim.place(address, byteLength, fd, offset);
+    // Where the kernel takes it, what is filled through this mapping is read in large folios.
+    this.#shim.advise(address, byteLength, "huge-pages");
+  }
+
+  /**
+   * Puts ordinary zero pages back, which is what V8 expects under its memory. Idempotent.
+   *
+   * @throws {@link SystemError}
+   */
+  restore(): void {
+    for (let span = this.#placed.at(-1); span !== undefined; span = this.#placed.at(-1)) {
+      this.#shim.restore(this.base + BigInt(span.start), span.byteLength);
+      this.#placed.pop();
+    }
+  }
+}
+
+/**
+ * Arenas wait here for the next sweep: V8 gives the addresses of a memory back only when it collects
+ * garbage, and making one again takes milliseconds. Sixteen serve a model of 64 GiB.
+ */
+const MOST_SPARE = 16;
+const spare: Arena[] = [];
+
+/** An arena with nothing mapped into it. @throws RangeError when the process is out of addresses */
+export function takeArena(shim: Shim): Arena {
+  const arena = spare.pop() ?? new Arena(shim);
+  return arena;
+}
+
+/** Takes an arena back, restored. */
+export function returnArena(arena: Arena): void {
+  arena.restore();
+  if (spare.length < MOST_SPARE) spare.push(arena);
+}

@@ -1,0 +1,72 @@
+import { fstatSync } from "node:fs";
+import { type Shim, SystemError } from "../../shims/index.ts";
+import { PrefaultError } from "../errors.ts";
+import type { FileSource } from "../files.ts";
+import { type Arena, returnArena, takeArena } from "./arena.ts";
+import type { Layout } from "./layout.ts";
+import { openViews, type Views } from "./views.ts";
+
+/** Files laid into arenas, until they are released. */
+export interface Mapping {
+  readonly arenas: readonly Arena[];
+  /** Where the windows are instead, on a system that cannot lay files into arenas. */
+  readonly views?: Views;
+  /** Whether the mapping stays in use after a sweep, so that its page tables are worth keeping. */
+  readonly keepTables: boolean;
+  /** Called when a sweep is over. */
+  release(): void;
+}
+
+/**
+ * Lays files into arenas for the length of one sweep; where the system cannot, maps them beside.
+ *
+ * @throws as {@link placeLayout}
+ */
+export function mapForSweep(layout: Layout, files: readonly FileSource[], shim: Shim): Mapping {
+  if (!shim.canPlace) return viewForSweep(layout, files, shim);
+  const arenas = placeLayout(layout, files, shim);
+  const release = () => {
+    for (const arena of arenas) returnArena(arena);
+  };
+  return { arenas, keepTables: false, release };
+}
+
+function viewForSweep(layout: Layout, files: readonly FileSource[], shim: Shim): Mapping {
+  try {
+    const views = openViews(layout, files, shim);
+    return { arenas: [], views, keepTables: false, release: views.close };
+  } catch (cause) {
+    throw mapFailed(cause, files);
+  }
+}
+
+/** @throws {@link PrefaultError} `PREFAULT_MAP_FAILED`, with nothing left mapped */
+export function placeLayout(layout: Layout, files: readonly FileSource[], shim: Shim): Arena[] {
+  const arenas: Arena[] = [];
+  try {
+    for (let count = 0; count < layout.arenas; count++) arenas.push(takeArena(shim));
+    for (const window of layout.windows) {
+      arenas[window.arena]?.place(window, files[window.file]?.fd ?? -1);
+    }
+    return arenas;
+  } catch (cause) {
+    for (const arena of arenas) returnArena(arena);
+    throw mapFailed(cause, files);
+  }
+}
+
+function mapFailed(cause: unknown, files: readonly FileSource[]): PrefaultError {
+  // Windows maps no more than there is.
+  const shrunk = files.find(({ fd, byteLength }) => fstatSync(fd).size < byteLength);
+  if (shrunk !== undefined) {
+    const message = `${shrunk.path} shrank from ${shrunk.byteLength} bytes before it was mapped`;
+    return new PrefaultError("PREFAULT_FILE_CHANGED", message, { cause, path: shrunk.path });
+  }
+  const errno = cause instanceof SystemError ? cause.errno : undefined;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const paths = files.map((file) => file.path).join(", ");
+  return new PrefaultError("PREFAULT_MAP_FAILED", `${paths} could not be mapped: ${why}`, {
+    cause,
+    errno,
+  });
+}

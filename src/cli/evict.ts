@@ -1,0 +1,34 @@
+import { orAbort } from "../left-behind.ts";
+import { type EvictedFile, evict as evictTarget } from "../residency/evict.ts";
+import { formatBytes } from "../units.ts";
+import type { Flags } from "./flags.ts";
+import { requireOperands } from "./operands.ts";
+import type { Result } from "./result.ts";
+import { columns, percent, printable } from "./text.ts";
+
+/** `prefault evict`: drops files from the page cache. */
+export async function evict(
+  files: readonly string[],
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<Result> {
+  const operands = requireOperands(files, flags);
+  const report = await orAbort(signal, evictTarget(operands));
+  return { document: report, text: () => (flags.quiet ? "" : describe(report.files)) };
+}
+
+function describe(files: readonly EvictedFile[]): string {
+  const resident = (bytes: number | null, all: number) =>
+    bytes === null ? "unknown" : percent(bytes, all);
+  const rows = files.map(({ path, bytes, residentBytesBefore, residentBytesAfter }) => [
+    printable(path),
+    formatBytes(bytes),
+    resident(residentBytesBefore, bytes),
+    resident(residentBytesAfter, bytes),
+  ]);
+  const lines = columns([["", "bytes", "resident before", "after"], ...rows], 4);
+  if (files.some(({ residentBytesAfter }) => (residentBytesAfter ?? 0) > 0)) {
+    lines.push("What is left is in use: the system keeps pages that a process has mapped.");
+  }
+  return lines.join("\n");
+}

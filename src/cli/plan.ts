@@ -1,0 +1,155 @@
+import { orAbort } from "../left-behind.ts";
+import type { Elsewhere, ModelPlan } from "../passes/index.ts";
+import { formatBytes } from "../units.ts";
+import type { Flags } from "./flags.ts";
+import { openOperands, requireOperands } from "./operands.ts";
+import type { Paint } from "./paint.ts";
+import { hasPlacement, type PlacementFlags, planOperands } from "./placement-flags.ts";
+import { type Part, tensorPart, wholeFileParts } from "./plan-parts.ts";
+import { groupRow, groupRows } from "./plan-table.ts";
+import type { Result } from "./result.ts";
+import { columns, plural, printable } from "./text.ts";
+
+/** Parts with one fate, under one heading. */
+interface Section {
+  readonly title: string;
+  readonly isWarmed: boolean;
+  readonly parts: readonly Part[];
+}
+
+/** What would happen to one model. */
+interface PlannedModel {
+  readonly files: readonly string[];
+  readonly pass: string | null;
+  readonly sections: readonly Section[];
+  readonly runs: readonly { label: string; gate: string; bytes: number; regions: number }[];
+  readonly elsewhere: readonly (Part & { readonly place: Elsewhere })[];
+  readonly notes: readonly string[];
+}
+
+const PLACES: Readonly<Record<Elsewhere, string>> = {
+  gpu: "goes to the GPU",
+  copied: "is copied into private memory at load",
+  lazy: "is read a few rows at a time",
+  unused: "is not read",
+};
+
+const NO_GPU_LAYERS =
+  "no -ngl was given, so every layer is taken to be on the CPU; a recent llama.cpp chooses by itself: " +
+  'give the number it logs as "offloaded N/M layers"';
+
+/** `prefault plan`: what would be warmed, and why. */
+export async function plan(
+  files: readonly string[],
+  flags: Flags & PlacementFlags,
+  signal: AbortSignal,
+): Promise<Result> {
+  const operands = requireOperands(files, flags);
+  const models = await orAbort(signal, planModels(operands, flags));
+  const warmed = models.flatMap(({ sections }) =>
+    sections.filter((each) => each.isWarmed).flatMap((each) => each.parts),
+  );
+  const document = {
+    totalBytes: bytesOf(warmed),
+    regions: warmed,
+    pass: models[0]?.pass ?? null,
+    runs: models.flatMap((model) => model.runs),
+    elsewhere: models.flatMap((model) => model.elsewhere),
+    notes: models.flatMap((model) => model.notes),
+  };
+  const text = (paint: Paint) =>
+    models.map((model) => describe(model, paint, flags.quiet === true)).join("\n\n");
+  return { document, text };
+}
+
+async function planModels(
+  operands: readonly string[],
+  flags: Flags & PlacementFlags,
+): Promise<PlannedModel[]> {
+  if (hasPlacement(flags)) {
+    const chooses = (flags.pass ?? "llama.cpp") === "llama.cpp" && flags.nGpuLayers === undefined;
+    const plans = await planOperands(operands, flags);
+    return plans.map((each) => placed(each, chooses ? [NO_GPU_LAYERS] : []));
+  }
+  const models = await openOperands(operands);
+  return models.map((model) => ({
+    files: model.files.map(({ path }) => path),
+    pass: null,
+    sections: [
+      {
+        title: "is warmed: without placement, every byte",
+        isWarmed: true,
+        parts: wholeFileParts(model),
+      },
+    ],
+    runs: [],
+    elsewhere: [],
+    notes: [],
+  }));
+}
+
+function placed({ model, pass, runs, elsewhere, notes }: ModelPlan, more: string[]): PlannedModel {
+  const isOnly = runs.length === 1;
+  const warmed = runs.map(({ label, gate, regions }) => ({
+    title: `stays on the CPU and is warmed${isOnly ? "" : ` (${label}, gate ${gate})`}`,
+    label,
+    gate,
+    isWarmed: true,
+    parts: regions.map(({ tensor, reason }) => tensorPart(model, tensor, reason)),
+  }));
+  const others = elsewhere.map(({ tensor, place, reason }) => {
+    return { ...tensorPart(model, tensor, reason), place };
+  });
+  const places = Object.keys(PLACES) as Elsewhere[];
+  const rest = places.map((place) => ({
+    title: PLACES[place],
+    isWarmed: false,
+    parts: others.filter((part) => part.place === place),
+  }));
+  return {
+    files: model.files.map(({ path }) => path),
+    pass,
+    sections: [...warmed, ...rest.filter(({ parts }) => parts.length > 0)],
+    runs: warmed.map(({ label, gate, parts }) => {
+      return { label, gate, bytes: bytesOf(parts), regions: parts.length };
+    }),
+    elsewhere: others,
+    notes: [...notes, ...more],
+  };
+}
+
+function describe(model: PlannedModel, paint: Paint, quiet: boolean): string {
+  const { files, pass, sections, notes } = model;
+  const all = sections.flatMap(({ parts }) => parts);
+  const wholeBytes = bytesOf(all);
+  const blocks = sections.map(({ title, parts }) => ({
+    title,
+    rows: groupRows(parts, wholeBytes),
+  }));
+  const warmed = sections.filter((each) => each.isWarmed).flatMap((each) => each.parts);
+  const rows = [
+    ...blocks.flatMap(({ rows }) => rows),
+    groupRow("would be warmed", warmed, wholeBytes),
+  ];
+  // All sections are laid out as one table, so that their columns are in line.
+  const lines = columns(rows, 4);
+  const total = lines.pop() ?? "";
+  const table = blocks.flatMap(({ title, rows }) => [
+    paint("bold", title),
+    ...lines.splice(0, rows.length),
+  ]);
+  const more = files.length > 1 ? ` and ${plural(files.length - 1, "more file")}` : "";
+  const by = pass === null ? "" : `, placed by the rules of ${pass}`;
+  return [
+    paint("bold", `${printable(files[0] ?? "")}${more}: ${formatBytes(wholeBytes)}${by}`),
+    "",
+    ...table,
+    "",
+    paint("bold", total),
+    ...(quiet ? [] : notes.map((note) => paint("dim", `Note: ${printable(note)}.`))),
+  ].join("\n");
+}
+
+function bytesOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, part) => sum + part.byteLength, 0);
+}

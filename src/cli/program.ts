@@ -1,0 +1,125 @@
+import { createRequire } from "node:module";
+import { Command, CommanderError, Help, type Option } from "commander";
+import { asPrefaultError, PrefaultError } from "../errors.ts";
+import { KILL_SWITCH } from "../gate.ts";
+import { normalizeArguments } from "./argv.ts";
+import { evict } from "./evict.ts";
+import { addOutputFlags, addSweepFlags, type Flags } from "./flags.ts";
+import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
+import { plan } from "./plan.ts";
+import { EXIT, failure, printResult, type Result } from "./result.ts";
+import { status } from "./status.ts";
+import { warm } from "./warm.ts";
+
+type Run = (
+  files: readonly string[],
+  flags: Flags & PlacementFlags,
+  signal: AbortSignal,
+) => Promise<Result>;
+
+// Wrapped by the parser's help, to the width of the terminal.
+const DESCRIPTION =
+  "Makes the weights of a language model that stay on the CPU resident in memory, before the first " +
+  "request faults them in page by page, and says how much is resident. FILE is a GGUF model (any " +
+  "shard of a split one), a safetensors model, a directory with models in it, or any other file.";
+
+const NOTES = `
+Examples:
+  prefault model.gguf                        warm the whole file
+  prefault model.gguf -ngl 20 --cpu-moe      warm what llama.cpp leaves on the CPU
+  prefault plan model.gguf -ngl 20           what that would be, and why
+  prefault status model.gguf                 what is resident now
+  prefault -- llama-server -m model.gguf -ngl 20 -fa on
+                                             the same from a command line, pasted after --
+
+A file that is called like a command: prefault warm plan, or prefault ./plan.
+
+Environment:
+  ${KILL_SWITCH}=0   never warm      ${KILL_SWITCH}=1   warm even what does not fit in memory
+
+Exit: 0 done, or skipped because it does not fit; 1 failed; 2 usage; 130 interrupted`;
+
+/** Runs the command with the arguments that follow its name. @returns what to exit with */
+export async function runProgram(given: readonly string[], signal: AbortSignal): Promise<number> {
+  // Asked for before anything is parsed: a usage error is a document as well.
+  const end = given.indexOf("--");
+  const json = given.slice(0, end < 0 ? given.length : end).includes("--json");
+  let exitCode: number = EXIT.done;
+  const program = createProgram((run) => async (files, flags) => {
+    exitCode = printResult(await run(files, flags, signal), json);
+  });
+  try {
+    await program.parseAsync(normalizeArguments(given), { from: "user" });
+    return exitCode;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.done;
+    return printResult(failure(asUsageError(thrown)), json);
+  }
+}
+
+type Action = (files: string[], flags: Flags & PlacementFlags) => Promise<void>;
+
+function createProgram(action: (run: Run) => Action): Command {
+  const { version } = createRequire(import.meta.url)("prefault/package.json") as {
+    version: string;
+  };
+  const program = new Command("prefault")
+    .description(DESCRIPTION)
+    .usage("[command] FILE... [placement] [options]")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show this help")
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .configureHelp({ optionTerm });
+
+  const add = (name: string, summary: string, run: Run, isDefault = false): Command =>
+    program
+      .command(name, { isDefault })
+      .description(summary)
+      .argument("[FILE...]", "models, directories with models, or other files")
+      .action(action(run));
+
+  const warming = add("warm", "make what stays on the CPU resident (the default)", warm, true);
+  const planning = add("plan", "show what would be warmed, and why", plan);
+  const looking = add("status", "show what is resident now, as a map", status);
+  for (const command of [warming, planning, looking]) addPlacementFlags(command);
+  for (const command of [warming, planning, looking]) addSweepFlags(command, command === warming);
+  const evicting = add("evict", "drop files from the page cache", evict);
+  // Else it would suggest flags of other commands.
+  evicting.showSuggestionAfterError(false);
+  for (const command of [warming, planning, looking, evicting]) {
+    addOutputFlags(command, { progress: command === warming });
+  }
+
+  // The default command's flags are the program's own, as far as a reader is concerned.
+  const help = new Help();
+  return program.addHelpText("after", NOTES).configureHelp({
+    optionTerm,
+    visibleOptions: (command) => [
+      ...(command === program
+        ? help.visibleOptions(warming).filter(({ long }) => long !== "--help")
+        : []),
+      ...help.visibleOptions(command),
+    ],
+  });
+}
+
+function optionTerm(option: Option): string {
+  return PLACEMENT_TERMS[option.long ?? ""] ?? option.flags;
+}
+
+function asUsageError(thrown: unknown): PrefaultError {
+  if (!(thrown instanceof CommanderError)) return asPrefaultError(thrown);
+  // As one sentence in the manner of our own.
+  const message = thrown.message
+    .replace(/^error: /, "")
+    .replace(" is invalid. Allowed", " is invalid: allowed")
+    .replace(" is invalid. ", " is invalid: ")
+    .replace(/\.$/, "")
+    .replaceAll("\n", " ");
+  const isUnknown = thrown.code === "commander.unknownOption";
+  const hint = "; see prefault --help (other flags of llama-server go after --)";
+  return new PrefaultError("PREFAULT_INVALID_OPTION", message + (isUnknown ? hint : ""), {
+    cause: thrown,
+  });
+}

@@ -1,0 +1,93 @@
+import { asPrefaultError } from "../errors.ts";
+import { KILL_SWITCH } from "../gate.ts";
+import type { PrefaultOptions } from "../options.ts";
+import { prefault } from "../prefault.ts";
+import { combineReports, emptyReport, logLine, type PrefaultReport } from "../report.ts";
+import type { Target } from "../target.ts";
+import { formatBytes, sumKnown } from "../units.ts";
+import type { Flags } from "./flags.ts";
+import { requireOperands } from "./operands.ts";
+import { hasPlacement, type PlacementFlags, planOperands } from "./placement-flags.ts";
+import { type ProgressBar, progressBar } from "./progress.ts";
+import type { Result } from "./result.ts";
+import { percent, printable } from "./text.ts";
+
+/** `prefault warm`: makes what stays on the CPU resident. */
+export async function warm(
+  files: readonly string[],
+  flags: Flags & PlacementFlags,
+  signal: AbortSignal,
+): Promise<Result> {
+  const operands = requireOperands(files, flags);
+  const bar = progressBar(flags);
+  const report = await sweep(operands, flags, signal, bar).catch((thrown: unknown) => {
+    const error = asPrefaultError(thrown);
+    return { ...emptyReport("prefault", `failed: ${error.message}`), error };
+  });
+  bar?.stop();
+  if (!flags.quiet) logRuns(report);
+  const text = () => (flags.quiet || !report.ran || report.error ? "" : residencyLine(report));
+  return { document: report, text, error: report.error };
+}
+
+async function sweep(
+  operands: readonly string[],
+  flags: Flags & PlacementFlags,
+  signal: AbortSignal,
+  bar: ProgressBar | undefined,
+): Promise<PrefaultReport> {
+  const options: PrefaultOptions = {
+    gate: flags.gate,
+    workers: flags.workers,
+    strategy: flags.strategy,
+    signal,
+    onProgress: bar?.update,
+    // Said once everything is over, so that the bar is out of the way and an error is said once.
+    log: () => {},
+  };
+  const reports: PrefaultReport[] = [];
+  for (const target of await targets(operands, flags)) {
+    const report = await prefault(target, options);
+    bar?.stop();
+    reports.push(...(report.runs ?? [report]));
+    if (report.error !== undefined) break;
+  }
+  return combineReports(reports);
+}
+
+async function targets(
+  operands: readonly string[],
+  flags: PlacementFlags,
+): Promise<readonly Target[]> {
+  // Disabled means that not even a header is read, and to plan is to read it.
+  if (!hasPlacement(flags) || process.env[KILL_SWITCH] === "0") return [operands];
+  return planOperands(operands, flags);
+}
+
+function logRuns(report: PrefaultReport): void {
+  for (const run of report.runs ?? [report]) {
+    // A failure is said once, as an error.
+    const line = run.error === undefined ? logLine(run) : undefined;
+    if (line !== undefined) process.stderr.write(`${printable(line)}\n`);
+  }
+}
+
+/** The proof: what the page cache held before, and what it holds now. */
+function residencyLine(report: PrefaultReport): string {
+  const swept = (report.runs ?? [report]).filter((run) => run.ran);
+  const bytes = swept.reduce((sum, run) => sum + run.bytes, 0);
+  const resident = (of: (run: PrefaultReport) => number | null) =>
+    sumKnown(swept.map((run) => capped(of(run), run.bytes)));
+  const before = resident((run) => run.residentBytesBefore);
+  const after = resident((run) => run.residentBytesAfter);
+  if (after === null) {
+    return `${formatBytes(bytes)} read; the system does not say how much of it is resident`;
+  }
+  const earlier = before === null ? "" : `${percent(before, bytes)} before, `;
+  return `resident: ${earlier}${percent(after, bytes)} of ${formatBytes(bytes)} now`;
+}
+
+/** Residency is counted in whole pages: a little more than there are bytes. */
+function capped(count: number | null, bytes: number): number | null {
+  return count === null ? null : Math.min(count, bytes);
+}

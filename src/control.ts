@@ -1,0 +1,84 @@
+/**
+ * The control page: the first page of every memory that takes part in a sweep. A kernel can look
+ * only into the memory it computes on, so each arena has one; the sweep's own carries what the lanes
+ * share besides.
+ *
+ * ```
+ *   +0   u32  cancel        not 0: stop at the next look          (assembly/control.ts)
+ *   +8   u64  progress      bytes made resident so far            (assembly/control.ts)
+ *   +16  u32  next chunk    the chunk that the next free lane takes
+ *   +20  u32  large folios  0 not known yet, 1 no, 2 yes
+ *   +24  u32  lanes         how many are at work
+ * ```
+ */
+export const CONTROL_BYTES = 65_536; // one page of WebAssembly memory
+
+const CANCEL = 0 / 4;
+const PROGRESS = 8 / 8;
+const NEXT_CHUNK = 16 / 4;
+const LARGE_FOLIOS = 20 / 4;
+const LANES = 24 / 4;
+
+/** The buffer of a memory that was made `shared`, which the type of `Memory` does not tell. */
+export function sharedBuffer(memory: WebAssembly.Memory): SharedArrayBuffer {
+  return memory.buffer as ArrayBufferLike as SharedArrayBuffer;
+}
+
+/** The control page of one memory. */
+export class ControlPage {
+  readonly #words: Int32Array;
+  readonly #longs: BigInt64Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.#words = new Int32Array(buffer, 0, 16);
+    this.#longs = new BigInt64Array(buffer, 0, 8);
+  }
+
+  /** Memories are used again: each sweep starts from a page of zeros. */
+  reset(): void {
+    this.#words.fill(0);
+  }
+
+  get cancelled(): boolean {
+    return Atomics.load(this.#words, CANCEL) !== 0;
+  }
+
+  cancel(): void {
+    Atomics.store(this.#words, CANCEL, 1);
+  }
+
+  get progress(): number {
+    return Number(Atomics.load(this.#longs, PROGRESS));
+  }
+
+  addProgress(bytes: number): void {
+    Atomics.add(this.#longs, PROGRESS, BigInt(bytes));
+  }
+
+  /** The number of a chunk no other lane has taken. */
+  takeChunk(): number {
+    return Atomics.add(this.#words, NEXT_CHUNK, 1);
+  }
+
+  /** Lanes that have begun and not ended. */
+  get lanes(): number {
+    return Atomics.load(this.#words, LANES);
+  }
+
+  enterLane(): void {
+    Atomics.add(this.#words, LANES, 1);
+  }
+
+  leaveLane(): void {
+    Atomics.sub(this.#words, LANES, 1);
+  }
+
+  get largeFolios(): boolean | null {
+    const known = Atomics.load(this.#words, LARGE_FOLIOS);
+    return known === 0 ? null : known === 2;
+  }
+
+  set largeFolios(found: boolean | null) {
+    Atomics.store(this.#words, LARGE_FOLIOS, found === null ? 0 : found ? 2 : 1);
+  }
+}

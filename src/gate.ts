@@ -1,0 +1,64 @@
+import { gib } from "./units.ts";
+
+/**
+ * The rule that says whether a sweep fits this machine.
+ *
+ * - `fits-in-ram`: not when the bytes exceed 80 % of the RAM there is, or of the cgroup's limit.
+ * - `fits-in-free-ram`: the same against what can be had now, the target's own cached pages included.
+ * - `always`: no memory rule.
+ */
+export type Gate = "always" | "fits-in-ram" | "fits-in-free-ram";
+
+export const GATES: readonly Gate[] = ["fits-in-ram", "fits-in-free-ram", "always"];
+
+/** The environment variable that turns the sweep off (`0`) or forces it (`1`). */
+export const KILL_SWITCH = "SHARPI_PREFAULT";
+
+/** The reason for doing nothing at all, which is not worth a log line. */
+export const NO_BYTES = "no mapped weights";
+
+/** What {@link shouldRun} decides by. */
+export interface GateQuestion {
+  /** The kill switch's value. `"0"` never, `"1"` force, anything else or nothing: auto. */
+  readonly mode: string | undefined;
+  /** Bytes that would be made resident. */
+  readonly totalBytes: number;
+  /** Bytes of memory to compare with, measured by the caller as the gate asks. 0 or less: unknown. */
+  readonly availableBytes: number;
+  readonly gate: Gate;
+  /** Name of the kill switch, for the reason. @defaultValue `"SHARPI_PREFAULT"` */
+  readonly killSwitch?: string;
+}
+
+/** Whether to run, and why, in words. */
+export interface GateAnswer {
+  readonly run: boolean;
+  readonly reason: string;
+}
+
+/**
+ * Decides whether a sweep should run. Pure: it reads no clock, no environment and no machine.
+ *
+ * In this order: no bytes, kill switch `0`, kill switch `1`, memory, auto. Force bypasses the memory
+ * rule but never the absence of bytes. Unknown memory never skips.
+ *
+ * Both memory gates use the reference's rule, `total > floor(available / 10) * 8`, strictly, so that
+ * exactly 80 % runs (SharpInference `MmapPrefault.ShouldRun`, PR #257).
+ */
+export function shouldRun(question: GateQuestion): GateAnswer {
+  const { mode, totalBytes, availableBytes, gate, killSwitch = KILL_SWITCH } = question;
+  if (totalBytes <= 0) return { run: false, reason: NO_BYTES };
+  if (mode === "0") return { run: false, reason: `disabled (${killSwitch}=0)` };
+  if (mode === "1") return { run: true, reason: `forced (${killSwitch}=1)` };
+  if (gate !== "always" && availableBytes > 0) {
+    const allowedBytes = Math.floor(availableBytes / 10) * 8;
+    if (totalBytes > allowedBytes) {
+      const memory = gate === "fits-in-ram" ? "RAM" : "RAM available now";
+      return {
+        run: false,
+        reason: `skipped: ${gib(totalBytes)} exceeds 80% of ${gib(availableBytes)} ${memory}`,
+      };
+    }
+  }
+  return { run: true, reason: "auto" };
+}

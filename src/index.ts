@@ -1,0 +1,52 @@
+/**
+ * Makes the CPU-resident weights of a hybrid LLM resident before the first request, and proves it.
+ *
+ * @module prefault
+ */
+export type { FoundMapping } from "../shims/index.ts";
+export { findMappings } from "./address/find-mappings.ts";
+export { PrefaultError, type PrefaultErrorCode } from "./errors.ts";
+export { type Gate, type GateAnswer, type GateQuestion, shouldRun } from "./gate.ts";
+export { type MapModelOptions, mapModel } from "./mapped/map-model.ts";
+export type { ArenaSpan, MappedModel, MappedTensor } from "./mapped/mapped-model.ts";
+export type { MetadataValue, Model, ModelFile, Tensor } from "./model/model.ts";
+export { openModel } from "./model/open-model.ts";
+export type { OnError, PrefaultOptions } from "./options.ts";
+export {
+  type Elsewhere,
+  embeddingStaysOnCpu,
+  type HyperParameters,
+  type IndexedModel,
+  indexModel,
+  type ModelPlan,
+  type NodeLlamaCppModel,
+  type NodeLlamaCppPlacement,
+  PASS_NAMES,
+  PASSES,
+  type Pass,
+  type PassName,
+  type PassPlan,
+  type PassRun,
+  type Placement,
+  type PlannedTensor,
+  parseOverrides,
+  placementOfNodeLlamaCpp,
+  planPass,
+  type TensorOverride,
+  type UnplannedTensor,
+} from "./passes/index.ts";
+export type { AddressRegion, FileRegion } from "./plan/region.ts";
+export { prefault } from "./prefault.ts";
+export type { FailureReport, FileReport, PrefaultReport } from "./report.ts";
+export { type EvictedFile, type EvictReport, evict } from "./residency/evict.ts";
+export {
+  type FileResidency,
+  type Residency,
+  residency,
+  type TensorResidency,
+} from "./residency/residency.ts";
+export { type PrefaultSession, type ReadyPart, startPrefault } from "./session.ts";
+export type { FillStrategy } from "./sweep/protocol.ts";
+export type { Strategy } from "./sweep/strategy.ts";
+export type { SweepProgress } from "./sweep/sweep.ts";
+export type { Target } from "./target.ts";

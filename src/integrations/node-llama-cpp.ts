@@ -1,0 +1,128 @@
+/**
+ * A place beside node-llama-cpp: makes a model resident while it loads.
+ *
+ * @module prefault/node-llama-cpp
+ */
+import { availableParallelism } from "node:os";
+import { type PrefaultOptions, resolveOptions } from "../options.ts";
+import type { NodeLlamaCppModel } from "../passes/node-llama-cpp.ts";
+import type { PrefaultReport } from "../report.ts";
+import { LoadProgress } from "./load-progress.ts";
+import { sweepBeside } from "./sweep-beside.ts";
+
+export type { NodeLlamaCppModel, PrefaultReport };
+
+/** The fields of node-llama-cpp's `LlamaModelOptions` that matter here. */
+export interface NodeLlamaCppLoad extends NodeLlamaCppModel {
+  readonly modelPath: string;
+  readonly vocabOnly?: boolean | undefined;
+  readonly onLoadProgress?: ((loadProgress: number) => void) | undefined;
+  readonly loadSignal?: AbortSignal | undefined;
+}
+
+/**
+ * How to sweep: the options of `prefault`, but for those that the load itself brings. `workers` is
+ * half the processors by default, at least one and at most eight, since the load needs the others.
+ */
+export interface WithPrefaultOptions
+  extends Omit<PrefaultOptions, "onError" | "onProgress" | "signal"> {
+  /**
+   * Takes the report when a sweep is over, which may be after the load. Called once; a second time
+   * where the load decided otherwise than its options said, and more was left to sweep.
+   */
+  readonly onReport?: ((report: PrefaultReport) => void) | undefined;
+}
+
+/**
+ * Loads a model with node-llama-cpp, and makes what of it stays on the CPU resident meanwhile, so
+ * that load and first token do not wait for the disk.
+ *
+ * ```ts
+ * const model = await withPrefault({ modelPath, gpuLayers: 20 }, (options) => llama.loadModel(options));
+ * ```
+ *
+ * - **What is swept:** the weights that `gpuLayers` leaves on the CPU. `"auto"` and ranges are
+ *   decided during the load: then it is the whole model, since the load reads all of it anyway. What
+ *   the loaded model says is looked at afterwards, and what was missed is swept then.
+ * - **When it resolves:** with what `load` gives, as soon as `load` does. The sweep stops there when
+ *   all it was to do is resident, as it is on Linux after a load, or was copied by the load
+ *   (`useMmap` is false). Elsewhere the rest goes on beside the first request, and `onReport` tells
+ *   when it is over.
+ * - **It never fails a load.** What goes wrong is in the report. A load that fails does so with its
+ *   own error, and stops the sweep.
+ * - **`loadSignal`** stops both, also what is left of the sweep after the load.
+ * - **`onLoadProgress`** is told of both: the sweep fills half of what the load has left, which says
+ *   nothing while it maps a file; it never falls, and is 1 at the end. For that `load` has to take
+ *   the options it is given. One without a parameter has its own, and their `onLoadProgress` is told
+ *   of the load alone.
+ *
+ * Nothing is swept with `vocabOnly`, which loads no weights, nor with `useDirectIo`, which goes past
+ * the page cache, nor when the gate or the kill switch says so.
+ *
+ * @param options node-llama-cpp's `LlamaModelOptions`
+ * @param load calls `llama.loadModel`, with the options it is given or with the same ones
+ */
+export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
+  options: Options,
+  load: (options: Options) => Loaded | PromiseLike<Loaded>,
+  {
+    onReport = () => {},
+    label = "node-llama-cpp",
+    log,
+    workers = lanesBeside(),
+    ...how
+  }: WithPrefaultOptions = {},
+): Promise<Loaded> {
+  const { loadSignal, onLoadProgress } = options;
+  const merges = onLoadProgress !== undefined && load.length > 0;
+  const progress = new LoadProgress(merges ? (share) => onLoadProgress(share) : () => {});
+  const merged = merges
+    ? { ...options, onLoadProgress: (share: number) => progress.loaded(share) }
+    : options;
+
+  const stop = new AbortController();
+  const onAbort = () => stop.abort(loadSignal?.reason);
+  if (loadSignal?.aborted) onAbort();
+  loadSignal?.addEventListener("abort", onAbort, { once: true });
+
+  const loading = (async () => load(merged))();
+  void sweepBeside(options, loading, harmless(onReport), {
+    ...how,
+    label,
+    workers,
+    log: resolveOptions({ log }).log,
+    onError: "report",
+    signal: stop.signal,
+    onProgress: ({ bytesDone, bytesTotal }) => progress.swept(bytesDone / bytesTotal),
+  }).finally(() => loadSignal?.removeEventListener("abort", onAbort));
+
+  try {
+    const loaded = await loading;
+    progress.end(true);
+    return loaded;
+  } catch (error) {
+    progress.end(false);
+    stop.abort(error);
+    throw error;
+  }
+}
+
+/**
+ * The load reads as well, so the device's queue is not empty without us, and it wants a processor of
+ * its own. On two processors one lane beside it was better than two and than four
+ * (`npm run bench -- --scope beside`).
+ */
+function lanesBeside(): number {
+  return Math.min(Math.max(Math.floor(availableParallelism() / 2), 1), 8);
+}
+
+/** What a caller's callback throws must not become a rejection that nobody handles. */
+function harmless<T>(callback: (value: T) => void): (value: T) => void {
+  return (value) => {
+    try {
+      callback(value);
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error));
+    }
+  };
+}

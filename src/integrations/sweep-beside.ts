@@ -1,0 +1,155 @@
+import { asPrefaultError } from "../errors.ts";
+import { KILL_SWITCH } from "../gate.ts";
+import type { Tensor } from "../model/model.ts";
+import { openModel } from "../model/open-model.ts";
+import type { PrefaultOptions } from "../options.ts";
+import { type ModelPlan, placementOfNodeLlamaCpp, planPass } from "../passes/index.ts";
+import type { NodeLlamaCppModel } from "../passes/node-llama-cpp.ts";
+import { inert, prefault } from "../prefault.ts";
+import { emptyReport, logLine, type PrefaultReport } from "../report.ts";
+import { residency } from "../residency/residency.ts";
+import type { Target } from "../target.ts";
+import { gibPerSecond } from "../units.ts";
+
+/** What is to be loaded, as far as a sweep is concerned. */
+export interface SweepSubject extends NodeLlamaCppModel {
+  readonly modelPath: string;
+  readonly vocabOnly?: boolean | undefined;
+}
+
+export interface SweepOptions extends PrefaultOptions {
+  readonly label: string;
+  readonly log: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** The load was done before the sweep. */
+const LOADED = new Error("the load was done first");
+
+/** Less than this missing may be what the system has taken for something else meanwhile. */
+const RESIDENT = 0.98;
+
+/**
+ * Sweeps while a model loads, and what the load turns out to need besides. Never rejects.
+ *
+ * The engine's first token wants every processor: its threads wait for one another by spinning, and
+ * a lane among them costs it far more than the lane's own time (`npm run bench -- --scope beside`).
+ * So a load that is done ends the sweep, unless something is still missing: where the engine maps a
+ * file populated, as on Linux, nothing is.
+ */
+export async function sweepBeside(
+  subject: SweepSubject,
+  loading: Promise<unknown>,
+  report: (report: PrefaultReport) => void,
+  how: SweepOptions,
+): Promise<void> {
+  const { modelPath } = subject;
+  const why = whyNot(subject);
+  // Disabled means that nothing is looked at: `inert` says so itself.
+  const disabled = process.env[how.killSwitch ?? KILL_SWITCH] === "0";
+  if (why !== undefined || disabled) {
+    return report(await inert(how, async () => [emptyReport(how.label, `skipped: ${why}`)]));
+  }
+
+  const expected = await planFor(subject, () => openModel(modelPath));
+  if (expected instanceof Error) {
+    return report(await inert(how, () => Promise.reject(expected)));
+  }
+  const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
+  report(first);
+
+  const loaded = told(await loading.catch(() => undefined));
+  if (how.signal.aborted || first.error !== undefined || loaded.useMmap === false) return;
+  if (first.ran && expected === undefined) return;
+  const actual = await planFor(loaded, async () => expected?.model ?? openModel(modelPath));
+  if (actual === undefined || actual instanceof Error) return;
+  const left = first.ran ? without(actual, expected) : actual;
+  if (left.runs.length > 0) report(await prefault(left, how));
+}
+
+/** Ends early when the load is done and nothing is missing any more. */
+async function sweepUntilLoaded(
+  target: Target,
+  loading: Promise<unknown>,
+  how: SweepOptions,
+): Promise<PrefaultReport> {
+  const { signal, log } = how;
+  const either = new AbortController();
+  const onAbort = () => either.abort(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  loading.then(
+    () => either.abort(LOADED),
+    () => {},
+  );
+
+  const lines: string[] = [];
+  const started = performance.now();
+  const swept = await prefault(target, {
+    ...how,
+    signal: either.signal,
+    log: (line) => void lines.push(line),
+  });
+  const seconds = (performance.now() - started) / 1000;
+  signal.removeEventListener("abort", onAbort);
+  if (swept.error?.cause !== LOADED) {
+    lines.forEach(log);
+    return swept;
+  }
+  // A copy was made of it: nothing reads the file any more.
+  const isCopied = told(await loading).useMmap === false;
+  // What goes wrong here goes wrong in the sweep as well, which reports it.
+  const unknown = { bytes: 1, residentBytes: null };
+  const { bytes, residentBytes } = await residency(target).catch(() => unknown);
+  if (!isCopied && (residentBytes ?? 0) < RESIDENT * bytes) return prefault(target, how);
+
+  const { error: _, ...rest } = swept;
+  const report: PrefaultReport = {
+    ...rest,
+    ran: true,
+    reason: LOADED.message,
+    bytes,
+    seconds,
+    gibPerSecond: gibPerSecond(bytes, seconds),
+    residentBytesAfter: residentBytes,
+  };
+  const line = logLine(report);
+  if (line !== undefined) log(line);
+  return report;
+}
+
+function whyNot({ vocabOnly, useDirectIo }: SweepSubject): string | undefined {
+  if (vocabOnly === true) return "vocabOnly loads no weights";
+  if (useDirectIo === true) return "useDirectIo goes past the page cache";
+  return undefined;
+}
+
+/** `undefined` while node-llama-cpp has not decided. */
+async function planFor(
+  subject: NodeLlamaCppModel,
+  model: () => Promise<ModelPlan["model"]>,
+): Promise<ModelPlan | undefined | Error> {
+  try {
+    const placement = placementOfNodeLlamaCpp(subject);
+    return placement.known ? planPass(await model(), placement.placement) : undefined;
+  } catch (error) {
+    return asPrefaultError(error);
+  }
+}
+
+/** What of a plan was not part of the one before. */
+function without(actual: ModelPlan, expected: ModelPlan | undefined): ModelPlan {
+  const key = ({ file, offset }: Tensor) => `${file}:${offset}`;
+  const planned = expected?.runs.flatMap((run) => run.regions) ?? [];
+  const swept = new Set(planned.map(({ tensor }) => key(tensor)));
+  const runs = actual.runs.map((run) => ({
+    ...run,
+    regions: run.regions.filter(({ tensor }) => !swept.has(key(tensor))),
+  }));
+  return { ...actual, runs: runs.filter(({ regions }) => regions.length > 0) };
+}
+
+/** What a loaded model says of itself; nothing when it is something else. */
+function told(loaded: unknown): NodeLlamaCppModel {
+  return typeof loaded === "object" && loaded !== null ? (loaded as NodeLlamaCppModel) : {};
+}

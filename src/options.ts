@@ -1,0 +1,163 @@
+import { PrefaultError } from "./errors.ts";
+import { GATES, type Gate, KILL_SWITCH } from "./gate.ts";
+import { MOST_LANES } from "./sweep/pool.ts";
+import { STRATEGIES, type Strategy } from "./sweep/strategy.ts";
+import type { SweepProgress } from "./sweep/sweep.ts";
+
+/** What a failed sweep does. */
+export type OnError = "report" | "throw" | "continue";
+
+const ON_ERROR: readonly OnError[] = ["report", "throw", "continue"];
+
+export interface PrefaultOptions {
+  /**
+   * The rule that says whether the sweep fits this machine.
+   *
+   * @defaultValue the pass's own for a plan, else `"fits-in-free-ram"`: it compares with what can be
+   *   had now, so that a model that only just fits does not push out what other programs use
+   */
+  readonly gate?: Gate | undefined;
+
+  /**
+   * Lanes: threads that fill at the same time. 1 to 16.
+   *
+   * @defaultValue twice the processors, at least 2 and at most 8: a lane mostly waits for the device,
+   *   so more lanes than processors keep its queue full. What is resident already gets one for each
+   *   processor
+   */
+  readonly workers?: number | undefined;
+
+  /**
+   * Most bytes a lane takes at a time. Rounded up to whole pages of 64 KiB; at most 1 GiB.
+   *
+   * @defaultValue `33_554_432` (32 MiB), the reference's: long enough for a device's full speed,
+   *   short enough that the lanes finish together
+   */
+  readonly chunkBytes?: number | undefined;
+
+  /**
+   * How pages are filled.
+   *
+   * @defaultValue `"auto"`: populate where the kernel can, read elsewhere; the report says which.
+   *   With `"touch"` a device that fails to read kills the process (SIGBUS): an error is what only the
+   *   others get
+   */
+  readonly strategy?: Strategy | undefined;
+
+  /** Stops the sweep. The report's `error` then has the code `PREFAULT_ABORTED`. */
+  readonly signal?: AbortSignal | undefined;
+
+  /** Called about ten times a second while bytes are filled, and once at the end. */
+  readonly onProgress?: ((progress: SweepProgress) => void) | undefined;
+
+  /** Whose weights these are, for the log line. @defaultValue the pass's own, else `"prefault"` */
+  readonly label?: string | undefined;
+
+  /**
+   * Takes the log line: what was made resident, or why nothing was. Nothing to do is silent.
+   *
+   * @defaultValue writes to stderr
+   */
+  readonly log?: ((line: string) => void) | undefined;
+
+  /**
+   * Name of the environment variable that turns the sweep off (`0`) or forces it (`1`).
+   *
+   * @defaultValue `"SHARPI_PREFAULT"`
+   */
+  readonly killSwitch?: string | undefined;
+
+  /**
+   * What a failure does. `"report"` stops the sweep and tells in the report's `error`; `"continue"`
+   * sweeps what is left first; `"throw"` rejects.
+   *
+   * @defaultValue `"report"`: a prefault is an optimisation, and never makes a model load fail
+   */
+  readonly onError?: OnError | undefined;
+
+  /**
+   * Where the worker thread's file lies, for hosts that move it. A `file:` URL.
+   *
+   * @defaultValue `worker.js` beside the library's own file, below `app.asar.unpacked` when that file
+   *   lies in an Electron archive
+   */
+  readonly workerUrl?: URL | undefined;
+}
+
+type Optional = "gate" | "label" | "signal" | "onProgress" | "workers";
+
+/** Every option, checked; only those that may be absent still can be. */
+export type ResolvedOptions = {
+  readonly [Name in Exclude<keyof PrefaultOptions, Optional>]-?: NonNullable<PrefaultOptions[Name]>;
+} & { readonly [Name in Optional]: PrefaultOptions[Name] };
+
+const CHUNK_UNIT = 65_536; // a multiple of every page size: 4, 16 and 64 KiB
+const MOST_CHUNK_BYTES = 1024 ** 3;
+
+/** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION`, naming the option and what it was given */
+export function resolveOptions(given: PrefaultOptions = {}): ResolvedOptions {
+  return {
+    gate: given.gate === undefined ? undefined : oneOf("gate", given.gate, GATES),
+    label: given.label,
+    workers:
+      given.workers === undefined ? undefined : integer("workers", given.workers, 1, MOST_LANES),
+    chunkBytes: chunkBytes(given.chunkBytes ?? 32 * 1024 ** 2),
+    strategy: oneOf("strategy", given.strategy ?? "auto", STRATEGIES),
+    onError: oneOf("onError", given.onError ?? "report", ON_ERROR),
+    killSwitch: given.killSwitch ?? KILL_SWITCH,
+    log: harmless(given.log ?? toStderr),
+    workerUrl: given.workerUrl ?? defaultWorkerUrl(),
+    signal: given.signal,
+    onProgress: given.onProgress && harmless(given.onProgress),
+  };
+}
+
+function toStderr(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** What a caller's callback throws must not end a sweep, nor the process from within a timer. */
+function harmless<T>(callback: (value: T) => void): (value: T) => void {
+  return (value) => {
+    try {
+      callback(value);
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error));
+    }
+  };
+}
+
+function chunkBytes(given: number): number {
+  const bytes = integer("chunkBytes", given, 1, MOST_CHUNK_BYTES);
+  return Math.ceil(bytes / CHUNK_UNIT) * CHUNK_UNIT;
+}
+
+function integer(name: string, value: number, least: number, most: number): number {
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  throw invalid(name, `an integer from ${least} to ${most}`, value);
+}
+
+function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {
+  if (allowed.includes(value)) return value;
+  throw invalid(name, `one of ${allowed.join(", ")}`, value);
+}
+
+function invalid(name: string, expected: string, value: unknown): PrefaultError {
+  return new PrefaultError(
+    "PREFAULT_INVALID_OPTION",
+    `${name} must be ${expected}, got ${JSON.stringify(value)}`,
+  );
+}
+
+/**
+ * The worker is a file of its own beside the bundle. A thread cannot be started from inside an
+ * Electron archive by every Electron, while its unpacked twin can be by all.
+ */
+function defaultWorkerUrl(): URL {
+  // In two steps: bundlers take `new URL("…", import.meta.url)` for an asset and inline or copy the
+  // one file, without the chunks it imports.
+  const here = import.meta.url;
+  const url = new URL("./worker.js", here);
+  url.pathname = url.pathname.replace(/\.asar\//, ".asar.unpacked/");
+  return url;
+}

@@ -1,0 +1,74 @@
+import { PrefaultError } from "../errors.ts";
+import type { Model } from "../model/model.ts";
+import { cudaHybrid } from "./cuda-hybrid.ts";
+import { cudaHybridGdn } from "./cuda-hybrid-gdn.ts";
+import { forward } from "./forward.ts";
+import { hybrid } from "./hybrid.ts";
+import { hybridGdn } from "./hybrid-gdn.ts";
+import { ikLlamaCpp } from "./ik-llama-cpp.ts";
+import { llamaCpp } from "./llama-cpp.ts";
+import { indexModel, type ModelPlan, PASS_NAMES, type Pass, type PassName } from "./pass.ts";
+import type { Placement } from "./placement.ts";
+import { vulkanHybridGdn } from "./vulkan-hybrid-gdn.ts";
+
+export { embeddingStaysOnCpu } from "./embedding.ts";
+export type { HyperParameters } from "./hyper-parameters.ts";
+export {
+  type NodeLlamaCppModel,
+  type NodeLlamaCppPlacement,
+  placementOfNodeLlamaCpp,
+} from "./node-llama-cpp.ts";
+export { parseOverrides, type TensorOverride } from "./overrides.ts";
+export {
+  type Elsewhere,
+  type IndexedModel,
+  indexModel,
+  type ModelPlan,
+  PASS_NAMES,
+  type Pass,
+  type PassName,
+  type PassPlan,
+  type PassRun,
+  type PlannedTensor,
+  type UnplannedTensor,
+} from "./pass.ts";
+export type { Placement } from "./placement.ts";
+
+/** Every pass under its name in `--pass`. */
+export const PASSES: Readonly<Record<PassName, Pass>> = {
+  "llama.cpp": llamaCpp,
+  "ik_llama.cpp": ikLlamaCpp,
+  forward,
+  hybrid,
+  "cuda-hybrid": cudaHybrid,
+  "cuda-hybrid-gdn": cudaHybridGdn,
+  "vulkan-hybrid-gdn": vulkanHybridGdn,
+  "hybrid-gdn": hybridGdn,
+};
+
+export function isPassName(name: string): name is PassName {
+  return (PASS_NAMES as readonly string[]).includes(name);
+}
+
+/**
+ * Which tensors of a model inference reads from the mapping, in order and with reasons, and where
+ * the others are.
+ *
+ * @param pass - @defaultValue `"llama.cpp"`, the engine most files are made for
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a pass or a placement that cannot be,
+ * `PREFAULT_UNKNOWN_TENSOR` for a pattern that matches nothing or a tensor that the pass needs,
+ * `PREFAULT_INVALID_MODEL` for metadata that cannot be.
+ */
+export function planPass(
+  model: Model,
+  placement: Placement = {},
+  pass: string = "llama.cpp",
+): ModelPlan {
+  if (!isPassName(pass)) {
+    throw new PrefaultError(
+      "PREFAULT_INVALID_OPTION",
+      `there is no pass ${JSON.stringify(pass)}; there are ${PASS_NAMES.join(", ")}`,
+    );
+  }
+  return { ...PASSES[pass](indexModel(model), placement), model };
+}

@@ -1,0 +1,88 @@
+import type { Gate } from "../gate.ts";
+import type { Model, Tensor } from "../model/model.ts";
+import { type HyperParameters, readHyperParameters } from "./hyper-parameters.ts";
+import type { Placement } from "./placement.ts";
+import { TensorIndex } from "./tensor-index.ts";
+
+/** The passes, as `--pass` spells them. */
+export const PASS_NAMES = [
+  "llama.cpp",
+  "ik_llama.cpp",
+  "forward",
+  "hybrid",
+  "cuda-hybrid",
+  "cuda-hybrid-gdn",
+  "vulkan-hybrid-gdn",
+  "hybrid-gdn",
+] as const;
+
+export type PassName = (typeof PASS_NAMES)[number];
+
+/** A model as a pass sees it. */
+export interface IndexedModel {
+  readonly index: TensorIndex;
+  readonly hyper: HyperParameters;
+}
+
+/** A tensor that inference reads from the mapping, and why. */
+export interface PlannedTensor {
+  readonly tensor: Tensor;
+  /** In words, from a small set, so that a table can be grouped by it. */
+  readonly reason: string;
+}
+
+/** Tensors that are made resident together, or not at all. */
+export interface PassRun {
+  /** Names the run in the log and in the report. */
+  readonly label: string;
+  readonly gate: Gate;
+  /** In the order of the pass. */
+  readonly regions: readonly PlannedTensor[];
+}
+
+/**
+ * Where a tensor is that no run lists.
+ *
+ * - `gpu`: uploaded.
+ * - `copied`: converted into private memory at load.
+ * - `lazy`: a table of which a token reads a few rows.
+ * - `unused`: not read at all.
+ */
+export type Elsewhere = "gpu" | "copied" | "lazy" | "unused";
+
+export interface UnplannedTensor {
+  readonly tensor: Tensor;
+  readonly place: Elsewhere;
+  readonly reason: string;
+}
+
+/**
+ * What a pass would make resident, and where everything else is. Unless `reference` was asked for,
+ * every tensor of the model is in exactly one place.
+ */
+export interface PassPlan {
+  readonly pass: PassName;
+  /** In order. A run without tensors is left out. */
+  readonly runs: readonly PassRun[];
+  readonly elsewhere: readonly UnplannedTensor[];
+  /** What a person should know about this plan, one sentence each. */
+  readonly notes: readonly string[];
+}
+
+/** A plan together with the model it is for: what `prefault` takes as a target. */
+export interface ModelPlan extends PassPlan {
+  readonly model: Model;
+}
+
+/** Pure: the same model and placement give the same plan, and no file is opened (defect D10). */
+export type Pass = (model: IndexedModel, placement: Placement) => PassPlan;
+
+/**
+ * Prepares a model for any number of passes.
+ *
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL`
+ */
+export function indexModel(model: Model): IndexedModel {
+  const index = new TensorIndex(model);
+  return { index, hyper: readHyperParameters(model, index) };
+}

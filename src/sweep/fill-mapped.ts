@@ -1,0 +1,186 @@
+import { fstatSync, readSync } from "node:fs";
+import type { Fence, Shim } from "../../shims/index.ts";
+import { FOLIO_BYTES } from "../arena/layout.ts";
+import type { ControlPage } from "../control.ts";
+import type { FileSource } from "../files.ts";
+import { bindKernels, type Kernels } from "../kernels/kernels.ts";
+import { ReadFiller } from "./fill-read.ts";
+import { FileShrank, type Filler, FillFailed, restOf, type Stretch } from "./filler.ts";
+import { type FilledWindow, inLargeFolio, lastFolioIsCold } from "./large-folios.ts";
+import type { LaneTask } from "./protocol.ts";
+import { WindowSize } from "./window-size.ts";
+
+/** Windows grow while they take less than 10 ms: one so large was filled faster than from a device. */
+const WARM_WINDOW_BYTES = 16 * 1024 ** 2;
+
+/** A window of a stretch, as the mapping and the kernels see it. */
+interface MappedWindow extends FilledWindow {
+  readonly stretch: Stretch;
+  readonly kernels: Kernels;
+  /** Where it begins in its arena's memory, in bytes. */
+  readonly linear: number;
+  readonly file: FileSource;
+  /** Whether it begins its stretch. */
+  readonly isFirst: boolean;
+}
+
+/**
+ * Fills through the mapping: a hint, then `MADV_POPULATE_READ` where the strategy says so, then one
+ * touch of every page by the WASM kernel, which is what declares a page resident. Under a hypervisor
+ * the touch is also what maps the page on the host: populating alone leaves that to the next reader
+ * (`npm run bench -- --scope pool`).
+ *
+ * A touch past the end of a file that shrank would kill the process, so the file is held still for
+ * the length of it, and its size is asked under the fence. Where it cannot be held, the touch is left
+ * out: `populate` has filled the window already, and `touch` fills it the way that strategy would.
+ */
+export class MappedFiller implements Filler {
+  untouchedBytes = 0;
+  readonly #task: LaneTask;
+  readonly #control: ControlPage;
+  readonly #shim: Shim;
+  readonly #populates: boolean;
+  readonly #kernels: readonly Kernels[];
+  readonly #fences = new Map<number, Fence | null>();
+  readonly #windowSize = new WindowSize();
+  readonly #reader: ReadFiller;
+  readonly #byte = new Uint8Array(1);
+  #last: MappedWindow | undefined;
+
+  constructor(task: LaneTask, control: ControlPage, shim: Shim) {
+    this.#task = task;
+    this.#control = control;
+    this.#shim = shim;
+    this.#populates = task.strategy === "populate";
+    this.#reader = new ReadFiller(task, control, shim);
+    this.#kernels = task.arenas.map(({ memory }) => bindKernels(memory));
+  }
+
+  fill(stretch: Stretch): void {
+    const whole = this.#window(stretch, 0, stretch.byteLength);
+    this.#hint(whole);
+    for (let done = 0; done < stretch.byteLength && !this.#control.cancelled; ) {
+      const byteLength = Math.min(this.#windowSize.bytes, stretch.byteLength - done);
+      const started = performance.now();
+      const window = this.#window(stretch, done, byteLength);
+      try {
+        this.#fillWindow(window);
+      } catch (cause) {
+        if (cause instanceof FileShrank) throw cause;
+        throw new FillFailed(window.fileOffset, byteLength, cause);
+      }
+      this.#windowSize.took(performance.now() - started);
+      done += byteLength;
+    }
+    // The page cache keeps the pages; what goes are this mapping's page tables, here and by this
+    // thread. Left to the end, taking down 40 GiB of them would block the main thread.
+    if (!this.#task.keepTables) {
+      this.#shim.advise(whole.address, whole.byteLength, "drop-tables");
+    }
+  }
+
+  close(): void {
+    // Nothing came from the device: then what the last window lies in has to do.
+    if (this.#knowsNothing && !this.#control.cancelled && this.#last !== undefined) {
+      this.#control.largeFolios = inLargeFolio(this.#shim, this.#last);
+    }
+    for (const fence of this.#fences.values()) fence?.close();
+    this.#fences.clear();
+  }
+
+  get #knowsNothing(): boolean {
+    return this.#control.largeFolios === null;
+  }
+
+  #window(stretch: Stretch, done: number, byteLength: number): MappedWindow {
+    const arena = this.#task.arenas[stretch.arena];
+    const kernels = this.#kernels[stretch.arena];
+    const file = this.#task.files[stretch.file];
+    if (arena === undefined || kernels === undefined || file === undefined) {
+      throw new RangeError(`no arena ${stretch.arena} or no file ${stretch.file}`);
+    }
+    const linear = stretch.start + done + arena.skew;
+    const address = arena.base + BigInt(linear);
+    const fileOffset = stretch.offset + done;
+    const window = { ...restOf(stretch, fileOffset), byteLength };
+    return {
+      stretch: window,
+      isFirst: done === 0,
+      kernels,
+      linear,
+      address,
+      byteLength,
+      file,
+      fd: file.fd,
+      fileOffset,
+    };
+  }
+
+  /** Left out where the kernel fills large folios: a hint would have it fill small ones. */
+  #hint({ address, byteLength }: MappedWindow): void {
+    if (this.#control.largeFolios !== false) return;
+    const { hintBytes } = this.#task;
+    for (let at = 0; at < byteLength; at += hintBytes) {
+      const piece = Math.min(hintBytes, byteLength - at);
+      this.#shim.advise(address + BigInt(at), piece, "will-need");
+    }
+  }
+
+  #fillWindow(window: MappedWindow): void {
+    const tells = this.#knowsNothing && lastFolioIsCold(this.#shim, window);
+    if (this.#populates) this.#populate(window);
+    if (!this.#touch(window)) this.#fillUntouched(window);
+    if (tells) this.#control.largeFolios = inLargeFolio(this.#shim, window);
+    this.#last = window;
+  }
+
+  /**
+   * Folio by folio, reading one byte of each first: a fault that the kernel takes on somebody's
+   * behalf stops at the end of what is being read ahead, 130 times a GiB, while a read keeps the
+   * read-ahead going (`npm run bench -- --scope pool`). The first folio of a chunk has to be a fault,
+   * since that is what asks for large folios. A window that has grown large comes from memory.
+   */
+  #populate({ address, byteLength, fd, fileOffset, isFirst }: MappedWindow): void {
+    const isWarm = byteLength >= WARM_WINDOW_BYTES;
+    const step = isWarm ? byteLength : FOLIO_BYTES;
+    for (let at = 0; at < byteLength; at += step) {
+      if (!isWarm && (at > 0 || !isFirst)) readSync(fd, this.#byte, 0, 1, fileOffset + at);
+      this.#shim.populate(address + BigInt(at), Math.min(step, byteLength - at));
+    }
+  }
+
+  /** @returns whether the window was touched: not without the file being held still */
+  #touch({ kernels, linear, byteLength, file, fileOffset }: MappedWindow): boolean {
+    const fence = this.#fence(file.fd);
+    if (!fence?.hold()) return false;
+    try {
+      // A window is whole pages; the file need not be.
+      const end = Math.min(fileOffset + byteLength, file.byteLength);
+      if (fstatSync(file.fd).size < end) throw new FileShrank();
+      kernels.touch_pages(linear, byteLength, this.#shim.pageBytes);
+      return true;
+    } finally {
+      fence.release();
+    }
+  }
+
+  /** In a way that fails with an error, should the file shrink. */
+  #fillUntouched({ stretch, address, byteLength }: MappedWindow): void {
+    if (!this.#shim.canPopulate) {
+      this.#reader.fill(stretch);
+    } else {
+      if (!this.#populates) this.#shim.populate(address, byteLength);
+      this.#control.addProgress(byteLength);
+    }
+    this.untouchedBytes += byteLength;
+  }
+
+  #fence(fd: number): Fence | null {
+    let fence = this.#fences.get(fd);
+    if (fence === undefined) {
+      fence = this.#shim.openFence(fd);
+      this.#fences.set(fd, fence);
+    }
+    return fence;
+  }
+}

@@ -1,0 +1,56 @@
+import { flatRanges, type Layout } from "../arena/layout.ts";
+import type { ChunkTable } from "../plan/merge.ts";
+import type { Part } from "../plan/parts.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Range } from "../plan/range.ts";
+import type { FileRegion } from "../plan/region.ts";
+
+/** The chunks of a sweep in the order of its parts, and which of them each part needs. */
+export interface Schedule {
+  readonly chunks: ChunkTable;
+  /** Numbers of the chunks that cover a region of the target. */
+  chunksOf(regions: readonly FileRegion[]): number[];
+}
+
+/** Puts the chunks that earlier parts need first. A chunk that two parts share goes with the earlier. */
+export function schedule(
+  chunks: ChunkTable,
+  layout: Layout,
+  plan: Plan,
+  parts: readonly Part[],
+): Schedule {
+  const ranges = Array.from({ length: chunks.length }, (_, index) => chunks.at(index));
+
+  const inFileOrder = (regions: readonly FileRegion[]) =>
+    regions.flatMap((region) => {
+      const { index, range } = plan.locate(region);
+      return flatRanges(layout.windows, index, range).flatMap((flat) => overlapping(ranges, flat));
+    });
+
+  const order = [
+    ...new Set([...parts.flatMap((part) => inFileOrder(part.regions)), ...ranges.keys()]),
+  ];
+  const place = new Map(order.map((chunk, index) => [chunk, index]));
+  return {
+    chunks: chunks.reordered(order),
+    chunksOf: (regions) =>
+      [...new Set(inFileOrder(regions))].map((chunk) => place.get(chunk) ?? chunk),
+  };
+}
+
+/** Numbers of the chunks, sorted by offset, that a range overlaps. */
+function overlapping(chunks: readonly Range[], range: Range): number[] {
+  const end = range.offset + range.byteLength;
+  let low = 0;
+  for (let high = chunks.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    const chunk = chunks[middle];
+    if (chunk !== undefined && chunk.offset + chunk.byteLength <= range.offset) low = middle + 1;
+    else high = middle;
+  }
+  const found: number[] = [];
+  for (let index = low; (chunks[index]?.offset ?? Number.POSITIVE_INFINITY) < end; index++) {
+    found.push(index);
+  }
+  return found;
+}

@@ -1,0 +1,26 @@
+/** A large folio: half of one would be read whole all the same. */
+const LEAST_BYTES = 2 * 1024 ** 2;
+
+/**
+ * The most a single `MADV_POPULATE_READ` is asked for: it holds the process's memory map while it
+ * runs, and kernels before 6.9 may retry a failing read for ever (TensorRT-LLM issue 17430 settled
+ * on the same window).
+ */
+const MOST_BYTES = 64 * 1024 ** 2;
+
+/** A window is over in about this time, so that an abort is noticed on any device. */
+const LONG_MS = 40;
+const SHORT_MS = 10;
+
+/**
+ * How much a lane fills between two looks at the cancel word: small on a slow device, where a
+ * window takes long, large on a fast one, where each window has its cost.
+ */
+export class WindowSize {
+  bytes = LEAST_BYTES;
+
+  took(milliseconds: number): void {
+    if (milliseconds > LONG_MS) this.bytes = Math.max(LEAST_BYTES, this.bytes / 2);
+    else if (milliseconds < SHORT_MS) this.bytes = Math.min(MOST_BYTES, this.bytes * 2);
+  }
+}
