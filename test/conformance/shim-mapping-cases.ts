@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { readFileSync, rmSync, truncateSync } from "node:fs";
+import { bindKernels } from "../../src/kernels/kernels.ts";
+import type { Case } from "./case.ts";
+import {
+  CONTENT,
+  FILE_BYTES,
+  fails,
+  refuses,
+  type Subject,
+  wholePages,
+  withFile,
+  withMapped,
+  withPlaced,
+} from "./subject.ts";
+
+/** Below what any of these systems lets a program map. */
+const UNMAPPED = 0x1000n;
+
+/** Open in no process. */
+const NO_DESCRIPTOR = 4321;
+
+/** Mapping, hinting and filling. */
+export const mappingCases: readonly Case<Subject>[] = [
+  {
+    name: "has a page size WebAssembly memory is a multiple of",
+    run({ shim: { pageBytes } }) {
+      assert.equal(65_536 % pageBytes, 0);
+      assert.ok(pageBytes >= 4096);
+    },
+  },
+  {
+    name: "places a file in WebAssembly memory, or refuses",
+    run: (subject) =>
+      withFile(subject, "place", (fd) => {
+        const { shim } = subject;
+        if (!shim.canPlace) return refuses(() => shim.place(65_536n, 65_536, fd, 0));
+        withPlaced(shim, fd, ({ buffer }, start) => {
+          assert.ok(Buffer.from(buffer, start, FILE_BYTES).equals(CONTENT));
+        });
+      }),
+  },
+  {
+    name: "keeps a stray store out of the file",
+    run: (subject) =>
+      withFile(subject, "store", (fd, path) => {
+        if (!subject.shim.canPlace) return;
+        withPlaced(subject.shim, fd, ({ buffer }, start) => {
+          new Uint8Array(buffer, start, FILE_BYTES).fill(0);
+        });
+        assert.ok(readFileSync(path).equals(CONTENT));
+      }),
+  },
+  {
+    name: "restores ordinary zeros, or refuses",
+    run: (subject) =>
+      withFile(subject, "restore", (fd) => {
+        const { shim } = subject;
+        if (!shim.canPlace) return refuses(() => shim.restore(65_536n, 65_536));
+        const memory = withPlaced(shim, fd, (placed) => placed);
+        const bytes = new Uint8Array(memory.buffer);
+        assert.equal(
+          bytes.findIndex((byte) => byte !== 0),
+          -1,
+        );
+        bytes.fill(1);
+      }),
+  },
+  {
+    name: "views a file where it cannot place it, and only there",
+    run: (subject) =>
+      withFile(subject, "view", (fd) => {
+        const { shim } = subject;
+        const view = shim.openView(fd, 65_536, FILE_BYTES - 65_536);
+        assert.equal(view !== null, !shim.canPlace && shim.canPopulate);
+        assert.notEqual(view?.address, 0n);
+        view?.close();
+      }),
+  },
+  {
+    name: "says why it cannot map",
+    run: (subject) =>
+      withFile(subject, "errors", (fd) => {
+        const { shim } = subject;
+        if (shim.canPlace) {
+          const { buffer } = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
+          const at = shim.addressOf(buffer as unknown as SharedArrayBuffer) + 65_536n;
+          fails(() => shim.place(at, 65_536, NO_DESCRIPTOR, 0), /^EBADF$/);
+          fails(() => shim.place(at, 65_536, fd, 1), /^EINVAL$/);
+        } else if (shim.canPopulate) {
+          fails(() => shim.openView(NO_DESCRIPTOR, 0, 65_536), /^EBADF$/);
+          fails(() => shim.openView(fd, 1, 65_536), /^ERROR_MAPPED_ALIGNMENT$/);
+          fails(() => shim.openView(fd, 0, 2 * FILE_BYTES), /./);
+        }
+      }),
+  },
+  {
+    name: "lets a file go when nothing of it is mapped any more",
+    run: (subject) => {
+      const path = withFile(subject, "let-go", (fd, opened) => {
+        if (subject.shim.canPopulate) withMapped(subject.shim, fd, () => {});
+        return opened;
+      });
+      // Windows refuses both while a view is open or a handle is left.
+      truncateSync(path, 1);
+      rmSync(path);
+    },
+  },
+  {
+    name: "takes every hint without failing",
+    run: (subject) =>
+      withFile(subject, "hints", (fd) => {
+        const { shim } = subject;
+        for (const advice of ["will-need", "huge-pages", "drop-tables"] as const) {
+          assert.equal(typeof shim.advise(UNMAPPED, 65_536, advice), "boolean");
+        }
+        const stretch = { fd, offset: 65_536, byteLength: 65_536, address: 0n };
+        assert.equal(typeof shim.prefetch([]), "boolean");
+        assert.equal(typeof shim.prefetch([stretch, { ...stretch, offset: 0 }]), "boolean");
+        assert.equal(shim.prefetch([{ ...stretch, offset: 2 * FILE_BYTES }]), false);
+        if (!shim.canPopulate) return;
+        withMapped(shim, fd, (address) => {
+          assert.equal(shim.advise(address, wholePages(shim), "will-need"), true);
+          assert.equal(typeof shim.prefetch([{ ...stretch, address }]), "boolean");
+        });
+      }),
+  },
+  {
+    name: "populates every page of a mapping, or refuses",
+    run: (subject) =>
+      withFile(subject, "populate", (fd) => {
+        const { shim } = subject;
+        if (!shim.canPopulate) return refuses(() => shim.populate(65_536n, 65_536));
+        withMapped(shim, fd, (address) => {
+          shim.populate(address, wholePages(shim));
+          assert.equal(shim.residentBytesAt(address, wholePages(shim)), wholePages(shim));
+        });
+      }),
+  },
+  {
+    name: "fails to populate what is not mapped, and lives",
+    run({ shim }) {
+      if (shim.canPopulate) fails(() => shim.populate(UNMAPPED, shim.pageBytes), /^E/);
+    },
+  },
+  {
+    name: "lets the kernel touch every page that is placed",
+    run: (subject) =>
+      withFile(subject, "touch", (fd) => {
+        const { shim } = subject;
+        if (!shim.canPlace) return;
+        withPlaced(shim, fd, (memory, start, address) => {
+          bindKernels(memory).touch_pages(start, wholePages(shim), shim.pageBytes);
+          assert.equal(shim.residentBytesAt(address, wholePages(shim)), wholePages(shim));
+        });
+      }),
+  },
+];

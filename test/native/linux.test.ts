@@ -1,0 +1,320 @@
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync, readFileSync, readSync, statSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { loadShim, type Shim, SystemError } from "../../shims/index.ts";
+import { sharedBuffer } from "../../src/control.ts";
+import { fincore, hasFincore, writeDataFile } from "../helpers/data-file.ts";
+import { mappingsOf, until } from "../helpers/process-facts.ts";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
+
+const MIB = 1024 ** 2;
+const SIZE = 8 * MIB;
+
+// The calls of `shims/linux.ts` themselves: there is nothing to ask of them on another system.
+describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
+  const folder = temporaryFolder();
+  const path = writeDataFile(join(folder, "data"), SIZE);
+  const original = readFileSync(path);
+  const memory = new WebAssembly.Memory({ initial: 512, maximum: 512, shared: true });
+  const bytes = new Uint8Array(sharedBuffer(memory));
+  let shim: Shim;
+  let base: bigint;
+  let fd: number;
+
+  beforeAll(async () => {
+    shim = await loadShim();
+    base = shim.addressOf(sharedBuffer(memory));
+  });
+  beforeEach(() => {
+    fd = openSync(path, "r");
+    return () => {
+      shim.restore(base, bytes.length);
+      closeSync(fd);
+    };
+  });
+
+  const place = (at: number, byteLength: number, offset: number) =>
+    shim.place(base + BigInt(at), byteLength, fd, offset);
+
+  /** The page cache of the file, emptied. A page that the system is just looking at may stay. */
+  const evictAll = () =>
+    until(() => {
+      shim.evict(fd, 0, SIZE);
+      return (shim.residentBytes(fd, 0, SIZE) ?? 0) < SIZE / 100;
+    }, "the file is evicted");
+
+  test("is the one chosen here", () => {
+    expect(shim.name).toBe("linux");
+    expect(shim.canPlace).toBe(true);
+    expect(shim.pageBytes).toBe(
+      Number(execFileSync("getconf", ["PAGESIZE"], { encoding: "utf8" })),
+    );
+  });
+
+  describe("place", () => {
+    test("lays the file's bytes into the memory", () => {
+      place(2 * MIB, SIZE, 0);
+      expect(Buffer.from(bytes.subarray(2 * MIB, 2 * MIB + SIZE)).equals(original)).toBe(true);
+    });
+
+    test("lays a part of the file, and touches nothing beside it", () => {
+      bytes.fill(7, 0, 4 * MIB);
+      place(65_536, 131_072, 65_536);
+      expect(bytes[65_535]).toBe(7);
+      expect(bytes[65_536 + 131_072]).toBe(7);
+      const window = Buffer.from(bytes.slice(65_536, 65_536 + 131_072));
+      expect(window.equals(original.subarray(65_536, 65_536 + 131_072))).toBe(true);
+    });
+
+    test("keeps stores from the file, and from other mappings of it", () => {
+      place(0, MIB, 0);
+      place(MIB, MIB, 0);
+      bytes.fill(0xee, 0, MIB);
+      expect(Buffer.from(bytes.slice(MIB, 2 * MIB)).equals(original.subarray(0, MIB))).toBe(true);
+      expect(readFileSync(path).equals(original)).toBe(true);
+    });
+
+    test("maps privately and writably, and counts against no overcommit limit", () => {
+      place(0, MIB, 0);
+      expect(mappingsOf(path).map(({ access }) => access)).toEqual(["rw-p"]);
+      const smaps = readFileSync("/proc/self/smaps", "utf8");
+      const flags = /VmFlags:(.*)/.exec(smaps.slice(smaps.indexOf(path)))?.[1];
+      expect(flags?.split(" ")).toContain("nr");
+    });
+
+    test("fails with the call, the sizes and the errno's name", () => {
+      expect(() => shim.place(base + 1n, MIB, fd, 0)).toThrow(
+        new SystemError(`mmap of ${MIB} bytes at offset 0`, "EINVAL"),
+      );
+      expect(() => place(0, MIB, 1)).toThrow("at offset 1 failed with EINVAL");
+      expect(() => shim.place(base, MIB, -1, 0)).toThrow("EBADF");
+    });
+  });
+
+  test("restore puts an ordinary memory of zeros back", () => {
+    bytes.fill(7, 0, 4 * MIB);
+    place(0, 2 * MIB, 0);
+    bytes.fill(9, 0, 1000);
+    shim.restore(base, 2 * MIB);
+    expect(bytes.subarray(0, 2 * MIB).every((byte) => byte === 0)).toBe(true);
+    expect(bytes[2 * MIB]).toBe(7);
+    expect(mappingsOf(path)).toEqual([]);
+    bytes.fill(5, 0, MIB);
+    expect(bytes[MIB - 1]).toBe(5);
+    bytes.fill(0, 0, 4 * MIB);
+  });
+
+  test("says where a buffer lies", () => {
+    expect(base % 4096n).toBe(0n);
+    const mark = new Uint8Array(sharedBuffer(memory));
+    place(0, 65_536, 0);
+    expect(mappingsOf(path)[0]?.start).toBe(base);
+    expect(mark[0]).toBe(original[0]);
+  });
+
+  describe("populate", () => {
+    test("makes every page resident and mapped", async ({ skip }) => {
+      if (!shim.canPopulate) skip("this kernel has no MADV_POPULATE_READ");
+      await evictAll();
+      place(0, SIZE, 0);
+      shim.populate(base, SIZE);
+      expect(shim.residentBytes(fd, 0, SIZE)).toBeGreaterThan(0.98 * SIZE);
+      const before = shim.faults();
+      let sum = 0;
+      for (let at = 0; at < SIZE; at += 4096) sum += bytes[at] ?? 0;
+      expect(sum).toBeGreaterThan(0);
+      // All but what the system took away meanwhile.
+      expect(shim.faults().minor - before.minor).toBeLessThan(SIZE / 4096 / 10);
+    });
+
+    test("says EFAULT past the end of a truncated file, and the process lives", ({ skip }) => {
+      if (!shim.canPopulate) skip("this kernel has no MADV_POPULATE_READ");
+      const shrinking = writeDataFile(join(folder, "shrinking"), 2 * MIB);
+      const own = openSync(shrinking, "r");
+      shim.place(base, 2 * MIB, own, 0);
+      truncateSync(shrinking, MIB);
+      expect(() => shim.populate(base, 2 * MIB)).toThrow(
+        new SystemError(`madvise(MADV_POPULATE_READ) of ${2 * MIB} bytes`, "EFAULT"),
+      );
+      shim.populate(base, MIB);
+      closeSync(own);
+    });
+  });
+
+  describe("advise", () => {
+    test("takes what the kernel has, and says false to what it refuses", () => {
+      place(0, SIZE, 0);
+      expect(shim.advise(base, SIZE, "will-need")).toBe(true);
+      expect(shim.advise(base, SIZE, "drop-tables")).toBe(true);
+      expect(shim.advise(base + 1n, SIZE, "will-need")).toBe(false);
+      expect(typeof shim.advise(base, SIZE, "huge-pages")).toBe("boolean");
+    });
+
+    test("drops page tables only: the pages stay, and the bytes are the file's", () => {
+      place(0, SIZE, 0);
+      bytes[0] = (original[0] ?? 0) ^ 0xff;
+      const resident = shim.residentBytes(fd, 0, SIZE) ?? 0;
+      shim.advise(base, SIZE, "drop-tables");
+      expect(bytes[0]).toBe(original[0]);
+      expect(shim.residentBytes(fd, 0, SIZE)).toBeGreaterThanOrEqual(0.98 * resident);
+    });
+  });
+
+  describe("residency", () => {
+    test.skipIf(!hasFincore)("agrees with fincore", async () => {
+      readFileSync(path);
+      expect(shim.residentBytes(fd, 0, SIZE)).toBe(fincore(path));
+      await evictAll();
+      readSync(fd, Buffer.alloc(MIB), 0, MIB, 3 * MIB);
+      const resident = shim.residentBytes(fd, 0, SIZE);
+      expect(resident).toBe(fincore(path));
+      expect(resident).toBeGreaterThan(0.9 * MIB);
+      expect(resident).toBeLessThan(SIZE);
+    });
+
+    test("by cachestat agrees with the map by mincore, in any range", async () => {
+      await evictAll();
+      readSync(fd, Buffer.alloc(MIB), 0, MIB, 4 * MIB);
+      const { pageBytes } = shim;
+      for (const [offset, byteLength] of [
+        [0, SIZE],
+        [4 * MIB, pageBytes],
+        [4 * MIB - pageBytes, 2 * pageBytes],
+        [5 * MIB - 2 * pageBytes, MIB],
+        [0, pageBytes],
+      ] as const) {
+        const map = shim.residencyMap(fd, offset, byteLength) ?? new Uint8Array();
+        expect(map).toHaveLength(byteLength / pageBytes);
+        expect(map.reduce((sum, page) => sum + page, 0) * pageBytes).toBe(
+          shim.residentBytes(fd, offset, byteLength),
+        );
+      }
+    });
+
+    test("of no bytes is 0, not that of the whole file", () => {
+      readFileSync(path);
+      expect(shim.residentBytes(fd, 0, 0)).toBe(0);
+    });
+
+    test("counts whole pages, the last one of a file included", () => {
+      const ragged = writeDataFile(join(folder, "ragged"), 5000);
+      const own = openSync(ragged, "r");
+      readFileSync(ragged);
+      expect(shim.residentBytes(own, 0, 8192)).toBe(8192);
+      expect(Array.from(shim.residencyMap(own, 0, 8192) ?? [])).toEqual([1, 1]);
+      closeSync(own);
+    });
+
+    test.skipIf(process.getuid?.() !== 0)("is unknown to someone who may not know", async () => {
+      const script = `
+        import { openSync } from "node:fs";
+        import { loadShim } from "${import.meta.resolve("../../shims/index.ts")}";
+        const shim = await loadShim();
+        const fd = openSync(process.argv[1], "r");
+        process.setgroups([]);
+        process.setgid(65534);
+        process.setuid(65534);
+        console.log(JSON.stringify([shim.residentBytes(fd, 0, 4096), shim.residencyMap(fd, 0, 4096)]));
+      `;
+      const output = execFileSync(
+        process.execPath,
+        ["--import", import.meta.resolve("tsx"), "--input-type=module", "-e", script, path],
+        { encoding: "utf8" },
+      );
+      expect(JSON.parse(output)).toEqual([null, null]);
+    });
+  });
+
+  describe("evict", () => {
+    test("drops what it is asked to, and nothing else", async () => {
+      await evictAll();
+      readFileSync(path);
+      shim.evict(fd, 4 * MIB, 4 * MIB);
+      expect(shim.residentBytes(fd, 4 * MIB, 4 * MIB)).toBeLessThan(0.1 * MIB);
+      expect(shim.residentBytes(fd, 0, 4 * MIB)).toBeGreaterThan(3.5 * MIB);
+    });
+
+    test("fails on what is no file", () => {
+      expect(() => shim.evict(-1, 0, MIB)).toThrow(SystemError);
+    });
+  });
+
+  test("counts the faults of a touch", () => {
+    const before = shim.faults();
+    place(0, SIZE, 0);
+    shim.advise(base, SIZE, "drop-tables");
+    for (let at = 0; at < SIZE; at += 4096) bytes[at];
+    const after = shim.faults();
+    expect(after.minor + after.major).toBeGreaterThan(before.minor + before.major);
+  });
+
+  describe("the fence", () => {
+    const fenced = join(folder, "fenced");
+    beforeEach(() => void writeDataFile(fenced, MIB));
+
+    const withFence = async (act: (fence: { hold(): boolean; release(): void }) => unknown) => {
+      const own = openSync(fenced, "r");
+      const fence = shim.openFence(own);
+      if (fence === null) throw new Error("no fence");
+      try {
+        await act(fence);
+      } finally {
+        fence.release();
+        fence.close();
+        closeSync(own);
+      }
+    };
+
+    test("cannot be held while someone has the file open for writing, and can be afterwards", () =>
+      withFence((fence) => {
+        const writer = openSync(fenced, "r+");
+        expect(fence.hold()).toBe(false);
+        closeSync(writer);
+        expect(fence.hold()).toBe(true);
+      }));
+
+    test("can be held again and again, and by several at a time", () =>
+      withFence((first) =>
+        withFence((second) => {
+          for (let round = 0; round < 100; round++) {
+            expect(first.hold()).toBe(true);
+            expect(second.hold()).toBe(true);
+            first.release();
+            second.release();
+          }
+        }),
+      ));
+
+    test("makes another process that truncates wait, and its signal does no harm", () =>
+      withFence(async (fence) => {
+        expect(fence.hold()).toBe(true);
+        // `truncate` itself does not wait, but fails with EWOULDBLOCK.
+        const truncating = spawn("sh", ["-c", ': > "$0"', fenced]);
+        const exit = once(truncating, "exit");
+        // Once the kernel says that the lease is being broken, the other one waits.
+        const { ino } = statSync(fenced);
+        await until(
+          () => new RegExp(`LEASE\\s+BREAK.*:${ino} `).test(readFileSync("/proc/locks", "utf8")),
+          "the lease is being broken",
+        );
+        await sleep(50);
+        expect(statSync(fenced).size).toBe(MIB);
+        fence.release();
+        expect(await exit).toEqual([0, null]);
+        expect(statSync(fenced).size).toBe(0);
+      }));
+
+    test("does not keep readers away", () =>
+      withFence((fence) => {
+        expect(fence.hold()).toBe(true);
+        expect(readFileSync(fenced)).toHaveLength(MIB);
+      }));
+  });
+
+  afterAll(() => {
+    expect(mappingsOf(folder)).toEqual([]);
+  });
+});

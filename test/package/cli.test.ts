@@ -1,0 +1,242 @@
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
+import { type WrittenModel, writeSyntheticModel } from "../models/synthetic-model.ts";
+import { prefault } from "./cli-process.ts";
+
+let folder: string;
+let moe: string;
+let written: WrittenModel;
+let shards: readonly string[];
+const bytes = (model: WrittenModel) =>
+  model.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "prefault-cli-"));
+  moe = join(folder, "moe.gguf");
+  written = await writeSyntheticModel({ kind: "moe", path: moe, layers: 4 });
+  const split = { kind: "dense", path: join(folder, "split.gguf"), shards: 3 } as const;
+  shards = (await writeSyntheticModel(split)).paths;
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** The one document on stdout of a run that succeeded. */
+async function document(...args: string[]) {
+  const { code, stdout, stderr } = await prefault([...args, "--json"]);
+  expect(stderr.replace(/^\[.*\] Pre-fault.*\n/gm, "")).toBe("");
+  expect(code).toBe(0);
+  return JSON.parse(stdout);
+}
+
+describe("what it says about itself", () => {
+  it("helps, with examples and the kill switch", async () => {
+    const { code, stdout, stderr } = await prefault(["--help"]);
+    expect(stdout).toContain("Examples:");
+    expect(stdout).toContain("SHARPI_PREFAULT");
+    for (const flag of ["-ngl", "-cmoe", "-ncmoe", "-ot", "--pass", "--gate", "--workers"]) {
+      expect(stdout).toContain(flag);
+    }
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+
+  it.each(["warm", "plan", "status", "evict"])("helps with %s", async (command) => {
+    const { code, stdout } = await prefault([command, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`prefault ${command}`);
+  });
+
+  it("has the package's version", async () => {
+    const { stdout } = await prefault(["--version"]);
+    expect(stdout).toBe(`${manifest.version}\n`);
+  });
+});
+
+describe("warm", () => {
+  it("is the default, and reports every byte of the file", async () => {
+    const report = await document(moe);
+    expect(report).toMatchObject({ label: "prefault", ran: true, reason: "auto" });
+    expect(report.residentBytesAfter).toBeGreaterThanOrEqual(report.bytes);
+    expect(await document("warm", moe)).toMatchObject({ bytes: report.bytes });
+  });
+
+  it("says one log line on stderr, without a progress bar when that is no terminal", async () => {
+    const { stdout, stderr } = await prefault([moe]);
+    expect(stderr).toMatch(
+      /^\[prefault\] Pre-faulted 0\.00 GiB of CPU-resident weights in \d+\.\ds \(\d+\.\d GiB\/s\)\.\n$/,
+    );
+    expect(stdout).toMatch(/^resident: .* of .* now\n$/);
+  });
+
+  it("says nothing when quiet", async () => {
+    expect(await prefault([moe, "--quiet"])).toEqual({ code: 0, stdout: "", stderr: "" });
+  });
+
+  it("takes several files, and counts the shards of one model once", async () => {
+    const one = await document(shards[0] ?? "");
+    expect(await document(...shards)).toMatchObject({ bytes: one.bytes });
+    expect((await document(moe, ...shards)).files).toHaveLength(4);
+  });
+
+  it("reports every run of a pass that has several", async () => {
+    const report = await document(moe, "--pass", "forward");
+    expect(report.runs.map(({ label }: { label: string }) => label)).toEqual([
+      "ForwardPass",
+      "ForwardPass experts",
+    ]);
+    const runs: { bytes: number }[] = report.runs;
+    expect(report.bytes).toBe(runs.reduce((sum, run) => sum + run.bytes, 0));
+  });
+
+  it("warms nothing with SHARPI_PREFAULT=0, and looks at no file either", async () => {
+    const env = { SHARPI_PREFAULT: "0" };
+    const missing = join(folder, "missing.gguf");
+    for (const args of [[missing], [missing, "-ngl", "2"]]) {
+      expect(await prefault(args, { env })).toEqual({
+        code: 0,
+        stdout: "",
+        stderr: "[prefault] Pre-fault disabled (SHARPI_PREFAULT=0).\n",
+      });
+    }
+  });
+
+  it("is forced by SHARPI_PREFAULT=1", async () => {
+    const { stdout } = await prefault([moe, "--json"], { env: { SHARPI_PREFAULT: "1" } });
+    expect(JSON.parse(stdout)).toMatchObject({ ran: true, reason: "forced (SHARPI_PREFAULT=1)" });
+  });
+});
+
+describe("plan", () => {
+  it("lists every byte of the file when nothing is placed", async () => {
+    const { totalBytes, regions } = await document("plan", moe);
+    let end = 0;
+    for (const { file, offset, byteLength, reason } of regions) {
+      expect({ file, offset }).toEqual({ file: moe, offset: end });
+      expect(reason).not.toBe("");
+      end += byteLength;
+    }
+    expect(end).toBe(totalBytes);
+    expect(regions.filter(({ tensor }: { tensor: string | null }) => tensor)).toHaveLength(
+      written.tensors.length,
+    );
+  });
+
+  it("lists what llama.cpp leaves on the CPU, and where everything else goes", async () => {
+    const plan = await document("plan", moe, "-ngl", "2", "--cpu-moe");
+    const names: string[] = plan.regions.map(({ tensor }: { tensor: string }) => tensor);
+    expect(names).toContain("token_embd.weight");
+    expect(names).toContain("blk.3.ffn_up_exps.weight");
+    expect(names).not.toContain("blk.3.attn_q.weight");
+    expect(names).not.toContain("output.weight");
+    expect(plan).toMatchObject({ pass: "llama.cpp", runs: [{ regions: names.length }] });
+    expect(names.length + plan.elsewhere.length).toBe(written.tensors.length);
+  });
+
+  it("understands every spelling of llama.cpp", async () => {
+    const long = ["--n-gpu-layers", "2", "--n-cpu-moe", "1", "--override-tensor", "attn_q=CPU"];
+    const short = ["-ngl", "2", "-ncmoe", "1", "-ot", "attn_q=CPU"];
+    const glued = ["--gpu-layers=2", "--n-cpu-moe=1", "-ot=attn_q=CPU"];
+    const expected = await document("plan", moe, ...long);
+    expect(await document("plan", moe, ...short)).toEqual(expected);
+    expect(await document("plan", ...glued, moe)).toEqual(expected);
+    const all = await document("plan", moe, "-ngl", "all");
+    expect(await document("plan", moe, "-ngl", "-1")).toEqual(all);
+  });
+
+  it("takes the first of several overrides, and --cpu-moe in the place where it stands", async () => {
+    const isPlanned = async (...flags: string[]) => {
+      const { regions } = await document("plan", moe, "-ngl", "99", ...flags);
+      return regions.some(
+        ({ tensor }: { tensor: string }) => tensor === "blk.0.ffn_up_exps.weight",
+      );
+    };
+    expect(await isPlanned("-ot", "exps=CPU", "-ot", "blk.0=GPU")).toBe(true);
+    expect(await isPlanned("-ot", "blk.0=GPU", "-ot", "exps=CPU")).toBe(false);
+    expect(await isPlanned("-ot", "exps=GPU", "--cpu-moe")).toBe(false);
+    expect(await isPlanned("--cpu-moe", "-ot", "exps=GPU")).toBe(true);
+  });
+
+  it("takes the flags that matter from a pasted llama-server command line", async () => {
+    const line = `llama-server -c 4096 -m ${moe} -fa on --n_gpu_layers 2 -t 8 --cpu-moe --host ::1`;
+    const expected = await document("plan", moe, "-ngl", "2", "-cmoe");
+    const { stdout, code } = await prefault(["plan", "--json", "--", ...line.split(" ")]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual(expected);
+  });
+
+  it("prefers a file of its own to the pasted one", async () => {
+    const [first = ""] = shards;
+    const { stdout } = await prefault(["plan", first, "--json", "--", "llama-cli", "-m", moe]);
+    expect(JSON.parse(stdout).regions[0]).toMatchObject({ file: first });
+  });
+
+  it("prints a table grouped by reason, with shares and totals", async () => {
+    const { stdout, code } = await prefault(["plan", moe, "-ngl", "99", "--cpu-moe"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^stays on the CPU and is warmed\n {2}routed experts by --cpu-moe +12 ten/m,
+    );
+    expect(stdout).toMatch(
+      /^goes to the GPU\n {2}attention on the GPU +\d+ tensors +.*iB +\d.* %$/m,
+    );
+    expect(stdout).toMatch(/^would be warmed +13 tensors .* %$/m);
+  });
+});
+
+describe("status and evict", () => {
+  it("tell what is resident, file by file and tensor by tensor", async () => {
+    const dropped = await document("evict", moe);
+    expect(dropped.files).toMatchObject([{ path: moe, bytes: dropped.bytes }]);
+    await document(moe);
+    const { files, tensors } = await document("status", moe);
+    expect(files).toMatchObject([{ path: moe, bytes: dropped.bytes }]);
+    expect(tensors).toHaveLength(written.tensors.length);
+    for (const { bytes, residentBytes } of tensors) expect(residentBytes).toBe(bytes);
+  });
+
+  it("look at what a placement leaves on the CPU only", async () => {
+    const { totalBytes } = await document("plan", moe, "-ngl", "99");
+    const { bytes, tensors } = await document("status", moe, "-ngl", "99");
+    expect(bytes).toBe(totalBytes);
+    expect(tensors).toMatchObject([{ tensor: "token_embd.weight", file: moe }]);
+  });
+
+  it("draw a map: a line a file, a line a block, a cell a tensor", async () => {
+    await prefault([moe]);
+    const { stdout } = await prefault(["status", moe]);
+    expect(stdout).toMatch(/^.*moe\.gguf: .*iB, 100\.0 % resident\n {2}█+\n/);
+    expect(stdout).toMatch(/^ {2}blk\.3 +12 tensors .* 100\.0 % {2}█{12}$/m);
+    expect(stdout).toMatch(/^ {2}token_embd\.weight .* 100\.0 % {2}█$/m);
+  });
+
+  it("name the tensors of a model no more often than it has them", async () => {
+    expect((await document("status", ...shards)).tensors).toEqual(
+      (await document("status", shards[1] ?? "")).tensors,
+    );
+  });
+
+  it("take any other file", async () => {
+    const path = join(folder, "plain.bin");
+    await writeFile(path, Buffer.alloc(10_000, 1));
+    const { stdout } = await prefault(["status", path]);
+    expect(stdout).toMatch(/plain\.bin: 9\.77 KiB, .* resident\n/);
+  });
+});
+
+describe("a file that is called like a command", () => {
+  it("is reached by warm plan and by ./plan", async () => {
+    const cwd = await mkdtemp(join(folder, "cwd-"));
+    await copyFile(moe, join(cwd, "plan"));
+    for (const args of [["warm", "plan"], ["./plan"]]) {
+      const { stdout } = await prefault([...args, "--json"], { cwd });
+      expect(JSON.parse(stdout)).toMatchObject({ ran: true });
+    }
+    expect((await prefault(["plan"], { cwd })).code).toBe(2);
+  });
+
+  it("is the command behind --json, too", async () => {
+    const { stdout } = await prefault(["--json", "plan", moe]);
+    expect(JSON.parse(stdout).totalBytes).toBeGreaterThan(bytes(written));
+  });
+});

@@ -1,0 +1,112 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type {
+  Command,
+  FromMain,
+  Message,
+  ModelView,
+  Status,
+} from "../../../examples/electron/src/ipc.ts";
+
+const HOST = join(import.meta.dirname, "utility-host.mjs");
+
+/** The example's utility process, in plain Node, with main process and window played by a test. */
+export class WarmerProcess {
+  readonly messages: Message[] = [];
+  stderr = "";
+  readonly #child: ChildProcess;
+  readonly #listeners = new Set<() => void>();
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr += text;
+    });
+    child.on("message", (message: Message) => {
+      this.messages.push(message);
+      for (const listener of this.#listeners) listener();
+    });
+  }
+
+  /** @param script the built `warmer.js` */
+  static async start(script: string, env: NodeJS.ProcessEnv = {}): Promise<WarmerProcess> {
+    const { SHARPI_PREFAULT: _, ...inherited } = process.env;
+    const child = fork(HOST, [pathToFileURL(script).href], {
+      env: { ...inherited, ...env },
+      execArgv: [],
+      stdio: ["ignore", "inherit", "pipe", "ipc"],
+    });
+    const warmer = new WarmerProcess(child);
+    await new Promise<void>((resolve, reject) => {
+      child.once("message", () => resolve());
+      child.once("exit", (code) => reject(new Error(`exit ${code}: ${warmer.stderr}`)));
+    });
+    warmer.messages.length = 0;
+    warmer.fromMain({ kind: "connect" });
+    return warmer;
+  }
+
+  onMessage(listener: (message: Message) => void): void {
+    this.#listeners.add(() => {
+      const last = this.messages.at(-1);
+      if (last !== undefined) listener(last);
+    });
+  }
+
+  fromMain(message: FromMain): void {
+    this.#child.send({ from: "main", message });
+  }
+
+  fromWindow(message: Command): void {
+    this.#child.send({ from: "window", message });
+  }
+
+  /**
+   * The first status of these kinds from now on, and every message up to it.
+   *
+   * @throws when the process ends before
+   */
+  async until(
+    ...states: readonly Status["state"][]
+  ): Promise<{ status: Status; messages: readonly Message[] }> {
+    const from = this.messages.length;
+    for (;;) {
+      for (const message of this.messages.slice(from)) {
+        if (message.kind === "status" && states.includes(message.status.state)) {
+          return { status: message.status, messages: this.messages.slice(from) };
+        }
+      }
+      await new Promise<void>((resolve, reject) => {
+        const ended = (code: number | null) => reject(new Error(`exit ${code}: ${this.stderr}`));
+        const listener = () => {
+          this.#listeners.delete(listener);
+          this.#child.off("exit", ended);
+          resolve();
+        };
+        this.#listeners.add(listener);
+        this.#child.once("exit", ended);
+      });
+    }
+  }
+
+  get model(): ModelView {
+    for (const message of this.messages.toReversed()) {
+      if (message.kind === "model" && message.model !== null) return message.model;
+    }
+    throw new Error("no model yet");
+  }
+
+  get shares(): readonly (number | null)[] {
+    for (const message of this.messages.toReversed()) {
+      if (message.kind === "residency") return message.shares;
+    }
+    throw new Error("no residency yet");
+  }
+
+  async end(): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill();
+    await ended;
+  }
+}

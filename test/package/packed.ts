@@ -1,0 +1,45 @@
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { inject } from "vitest";
+import { ROOT, type RunOptions, runOrThrow } from "./run.ts";
+
+/** The package as npm would publish it. Made once a run. */
+export async function packedTarball(): Promise<string> {
+  const folder = inject("packageFolder");
+  const tarball = join(folder, "prefault.tgz");
+  if (existsSync(tarball)) return tarball;
+  // The tests run against what was built; packing must not build it again.
+  const args = ["pack", "--ignore-scripts", "--json", "--pack-destination", folder];
+  const [{ filename } = { filename: "" }] = JSON.parse(await runOrThrow("npm", args)) as {
+    filename: string;
+  }[];
+  renameSync(join(folder, filename), tarball);
+  return tarball;
+}
+
+/** `npm install` as a user types it, but from the cache where that suffices. */
+export async function npmInstall(
+  cwd: string,
+  packages: readonly string[],
+  flags: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<void> {
+  const quiet = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
+  await runOrThrow("npm", ["install", ...quiet, ...flags, ...packages], { ...options, cwd });
+}
+
+/** An empty project with the tarball installed, made once a run. Consumers add files of their own. */
+export async function consumerProject(): Promise<string> {
+  const folder = join(inject("packageFolder"), "consumer");
+  if (existsSync(join(folder, "installed"))) return folder;
+  mkdirSync(folder, { recursive: true });
+  const manifest = { name: "consumer", version: "1.0.0", private: true, type: "module" };
+  writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
+  const { default: ours } = await import("../../package.json", { with: { type: "json" } });
+  const types = `@types/node@${ours.devDependencies["@types/node"]}`;
+  await npmInstall(folder, [await packedTarball(), types]);
+  writeFileSync(join(folder, "installed"), "");
+  return folder;
+}
+
+export const TSC = join(ROOT, "node_modules/typescript/bin/tsc");

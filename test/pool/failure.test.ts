@@ -1,0 +1,187 @@
+import { chmodSync, mkdirSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { PrefaultError, prefault, residency } from "prefault";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { writeDataFile } from "../helpers/data-file.ts";
+import { descriptorsOf } from "../helpers/open-descriptors.ts";
+import { mappingsOf } from "../helpers/process-facts.ts";
+import { parseOutput, runChild } from "../helpers/run-child.ts";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
+
+const MIB = 1024 ** 2;
+
+const folder = temporaryFolder();
+const path = join(folder, "weights.bin");
+beforeAll(() => void writeDataFile(path, 4 * MIB));
+const absent = join(folder, "absent.gguf");
+
+describe("a prefault that fails", () => {
+  test("reports by default, and logs one line", async () => {
+    const lines: string[] = [];
+    const report = await prefault(absent, { label: "L", log: (line) => lines.push(line) });
+    expect(PrefaultError.is(report.error)).toBe(true);
+    expect(report).toMatchObject({
+      label: "L",
+      ran: false,
+      error: { code: "PREFAULT_NOT_FOUND", path: absent },
+    });
+    expect(lines).toEqual([`[L] Pre-fault stopped: ${report.error?.message}.`]);
+  });
+
+  test("throws when it is asked to, and logs nothing", async () => {
+    const log = vi.fn();
+    await expect(prefault(absent, { onError: "throw", log })).rejects.toMatchObject({
+      code: "PREFAULT_NOT_FOUND",
+    });
+    expect(log).not.toHaveBeenCalled();
+  });
+
+  test("fails the same way for options that cannot be", async () => {
+    const options = { workers: 0, log() {} };
+    expect((await prefault(path, options)).error?.code).toBe("PREFAULT_INVALID_OPTION");
+    await expect(prefault(path, { ...options, onError: "throw" })).rejects.toMatchObject({
+      code: "PREFAULT_INVALID_OPTION",
+    });
+  });
+
+  test("says when its worker cannot be started, and leaves nothing behind", async () => {
+    const workerUrl = pathToFileURL(join(folder, "no-worker.js"));
+    const report = await prefault(path, { workerUrl, log() {} });
+    expect(report.error?.code).toBe("PREFAULT_WORKER_FAILED");
+    expect((await prefault(path, { log() {} })).error).toBeUndefined();
+  });
+
+  test("says when its worker dies", async () => {
+    const worker = join(folder, "dying-worker.js");
+    writeFileSync(worker, "export default () => process.exit(3);");
+    const report = await prefault(path, { workerUrl: pathToFileURL(worker), log() {} });
+    expect(report.error?.code).toBe("PREFAULT_WORKER_FAILED");
+  });
+
+  test("leaves no file open", async ({ skip }) => {
+    if (process.platform !== "linux") skip("asks /proc");
+    await prefault([{ path }, { path: absent }], { log() {} });
+    await prefault([{ path, offset: -1 }], { log() {} });
+    expect(descriptorsOf(folder)).toBe(0);
+    expect(mappingsOf(folder)).toEqual([]);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("says when it may not read", async ({ skip }) => {
+    const own = join(folder, "own");
+    mkdirSync(own);
+    writeDataFile(join(own, "secret"), MIB);
+    chmodSync(folder, 0o755);
+    chmodSync(join(own, "secret"), 0o600);
+    const script = `
+      import { prefault } from "prefault";
+      const { error } = await prefault(process.argv[1], { log() {} });
+      console.log(JSON.stringify({ code: error?.code, message: error?.message }));
+    `;
+    const child = await runChild(script, [join(own, "secret")], { uid: 65_534 });
+    if (/EACCES|Cannot find (package|module)/.test(child.stderr)) {
+      skip("another user may not read this checkout");
+    }
+    expect(parseOutput(child)).toMatchObject({
+      code: "PREFAULT_PERMISSION",
+      message: expect.stringContaining("you may not read it"),
+    });
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "does not claim to know a residency that the system keeps from it",
+    async ({ skip }) => {
+      chmodSync(folder, 0o755);
+      chmodSync(path, 0o644);
+      const script = `
+        import { prefault } from "prefault";
+        const { ran, residentBytesBefore, residentBytesAfter } = await prefault(process.argv[1], { log() {} });
+        console.log(JSON.stringify({ ran, residentBytesBefore, residentBytesAfter }));
+      `;
+      const child = await runChild(script, [path], { uid: 65_534 });
+      if (/EACCES|Cannot find (package|module)/.test(child.stderr)) {
+        skip("another user may not read this checkout");
+      }
+      expect(parseOutput(child)).toEqual({
+        ran: true,
+        residentBytesBefore: null,
+        residentBytesAfter: null,
+      });
+      expect((await residency(path)).residentBytes).not.toBeNull();
+    },
+  );
+});
+
+describe.skipIf(process.platform !== "linux")("a file that shrinks while it is swept", () => {
+  // In a process of its own: what is looked for is its death.
+  const script = `
+    import { once } from "node:events";
+    import { readdirSync, readlinkSync } from "node:fs";
+    import { truncate, writeFile } from "node:fs/promises";
+    import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+    import { prefault } from "prefault";
+    const [path, strategy, onError] = process.argv.slice(1);
+    const bytes = 12 * 1024 ** 2;
+    const isOpen = () => readdirSync("/proc/self/fd").some((fd) => {
+      try { return readlinkSync("/proc/self/fd/" + fd) === path; } catch { return false; }
+    });
+    const outcomes = {};
+    for (let round = 0; round < 24; round++) {
+      await writeFile(path, Buffer.alloc(bytes, 1));
+      const pending = prefault([{ path }], { log() {}, strategy, onError, workers: 4, chunkBytes: 2 ** 20 });
+      while (!isOpen()) await turn();
+      // At once, before the lanes are up, and then later and later.
+      if (round > 3) await sleep(round * 4);
+      await truncate(path, (round % 4) * 3 * 1024 ** 2 + round);
+      const outcome = (await pending).error?.code ?? "done";
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    }
+    console.log(JSON.stringify(outcomes));
+  `;
+
+  test.each([
+    ["populate", "report"],
+    ["populate", "continue"],
+    ["read", "report"],
+    ["read", "continue"],
+  ])("is an error with a code and no death with strategy %s and onError %s", async (...args) => {
+    const shrinking = join(folder, "shrinking");
+    const child = await runChild(script, [shrinking, ...args]);
+    unlinkSync(shrinking);
+    expect(child).toMatchObject({ code: 0, signal: null });
+    const { done = 0, ...errors } = parseOutput<Record<string, number>>(child);
+    expect(Object.keys(errors)).toEqual(["PREFAULT_FILE_CHANGED"]);
+    expect(done + (errors["PREFAULT_FILE_CHANGED"] ?? 0)).toBe(24);
+  });
+
+  test("stops at the first failure, or goes on to the last chunk, as asked", async () => {
+    const shrinking = join(folder, "shrinking-once");
+    const once = `
+      import { readFileSync, truncateSync } from "node:fs";
+      import { prefault } from "prefault";
+      import { setImmediate as turn } from "node:timers/promises";
+      const [path, onError] = process.argv.slice(1);
+      const pending = prefault([{ path }], { log() {}, onError, workers: 1, chunkBytes: 2 ** 20 });
+      // Mapped, and the lane's thread is not up yet.
+      while (!readFileSync("/proc/self/maps", "utf8").includes(path)) await turn();
+      truncateSync(path, 2 * 1024 ** 2);
+      const { failures, chunks, ran } = await pending;
+      console.log(JSON.stringify({ failures, chunks, ran }));
+    `;
+    const failuresWith = async (onError: string) => {
+      writeDataFile(shrinking, 16 * MIB);
+      const child = await runChild(once, [shrinking, onError]);
+      return parseOutput<{ failures: { offset: number; code: string }[]; chunks: number }>(child);
+    };
+    const reported = await failuresWith("report");
+    expect(reported.failures).toHaveLength(1);
+    const continued = await failuresWith("continue");
+    expect(continued.failures.map(({ code }) => code)).toEqual(
+      Array.from({ length: 14 }, () => "PREFAULT_FILE_CHANGED"),
+    );
+    expect(continued.failures.map(({ offset }) => offset)).toEqual(
+      Array.from({ length: 14 }, (_, index) => (index + 2) * MIB),
+    );
+    expect(continued.chunks).toBe(16);
+  });
+});

@@ -1,0 +1,54 @@
+import { describe, expect, test } from "vitest";
+import { CONTROL_BYTES, ControlPage } from "../../src/control.ts";
+
+const page = () => new ControlPage(new SharedArrayBuffer(CONTROL_BYTES));
+
+describe("the control page", () => {
+  test("begins with nothing said", () => {
+    const { cancelled, progress, largeFolios } = page();
+    expect({ cancelled, progress, largeFolios }).toEqual({
+      cancelled: false,
+      progress: 0,
+      largeFolios: null,
+    });
+  });
+
+  test("keeps its words apart", () => {
+    const control = page();
+    control.addProgress(2 ** 40);
+    control.addProgress(1);
+    control.cancel();
+    control.largeFolios = false;
+    expect(control.takeChunk()).toBe(0);
+    expect(control.takeChunk()).toBe(1);
+    expect(control.progress).toBe(2 ** 40 + 1);
+    expect(control.cancelled).toBe(true);
+    expect(control.largeFolios).toBe(false);
+    control.largeFolios = true;
+    expect(control.largeFolios).toBe(true);
+    control.largeFolios = null;
+    expect(control.largeFolios).toBeNull();
+  });
+
+  test("is one page for all who look at its buffer", () => {
+    const buffer = new SharedArrayBuffer(CONTROL_BYTES);
+    const [here, there] = [new ControlPage(buffer), new ControlPage(buffer)];
+    here.cancel();
+    here.takeChunk();
+    expect(there.cancelled).toBe(true);
+    expect(there.takeChunk()).toBe(1);
+  });
+
+  test("is all zeros again after a reset", () => {
+    const control = page();
+    control.cancel();
+    control.addProgress(2 ** 40);
+    control.takeChunk();
+    control.largeFolios = true;
+    control.reset();
+    expect(control.cancelled).toBe(false);
+    expect(control.progress).toBe(0);
+    expect(control.takeChunk()).toBe(0);
+    expect(control.largeFolios).toBeNull();
+  });
+});

@@ -1,0 +1,84 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ChunkTable, cutChunks, mergeRanges } from "../../../src/plan/merge.ts";
+import type { Range } from "../../../src/plan/range.ts";
+import { arbitraryRegions, PAGE_SIZES } from "../../helpers/arbitrary-regions.ts";
+import * as twin from "../../helpers/kernel-twins.ts";
+
+const toRange = ({ offset, byteLength }: twin.Region): Range => ({
+  offset: Number(offset),
+  byteLength: Number(byteLength),
+});
+
+const rangesOf = (table: ChunkTable): Range[] =>
+  Array.from({ length: table.length }, (_, index) => table.at(index));
+
+describe("mergeRanges", () => {
+  test.each(PAGE_SIZES)("agrees with the kernels' twins on pages of %d bytes", (pageBytes) => {
+    fc.assert(
+      fc.property(arbitraryRegions, (regions) => {
+        const expected = twin.mergeRegions(twin.sortRegions(regions), pageBytes);
+        expect(mergeRanges(regions.map(toRange), pageBytes)).toEqual(expected.map(toRange));
+      }),
+    );
+  });
+
+  test("holds 100,000 ranges", () => {
+    const ranges = Array.from({ length: 100_000 }, (_, index) => ({
+      offset: (99_999 - index) * 8192,
+      byteLength: 1,
+    }));
+    const merged = mergeRanges(ranges, 4096);
+    expect(merged).toHaveLength(100_000);
+    expect(merged.at(-1)).toEqual({ offset: 99_999 * 8192, byteLength: 4096 });
+  });
+
+  test("leaves what it was given alone", () => {
+    const ranges = Object.freeze([
+      { offset: 5, byteLength: 1 },
+      { offset: 1, byteLength: 1 },
+    ]);
+    mergeRanges(ranges, 4096);
+    expect(ranges).toEqual([
+      { offset: 5, byteLength: 1 },
+      { offset: 1, byteLength: 1 },
+    ]);
+  });
+});
+
+describe("cutChunks", () => {
+  test("agrees with the kernel's twin", () => {
+    const byteLength = fc.integer({ min: 0, max: 3_000_000 });
+    const offset = fc.integer({ min: 0, max: 2 ** 52 });
+    fc.assert(
+      fc.property(fc.array(fc.record({ offset, byteLength }), { maxLength: 20 }), (ranges) => {
+        const regions = ranges.map((range) => ({
+          offset: BigInt(range.offset),
+          byteLength: BigInt(range.byteLength),
+        }));
+        expect(rangesOf(cutChunks(ranges, 65_536))).toEqual(
+          twin.cutChunks(regions, 65_536).map(toRange),
+        );
+      }),
+    );
+  });
+
+  test("makes room for however many there are", () => {
+    const table = cutChunks([{ offset: 0, byteLength: 100_000 * 65_536 }], 65_536);
+    expect(table.length).toBe(100_000);
+    expect(table.at(99_999)).toEqual({ offset: 99_999 * 65_536, byteLength: 65_536 });
+  });
+
+  test("gives a table that another thread can read from its buffer", () => {
+    const table = cutChunks([{ offset: 2 ** 40, byteLength: 100_000 }], 65_536);
+    expect(table.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect(rangesOf(new ChunkTable(table.buffer))).toEqual(rangesOf(table));
+  });
+
+  test("outlives the next plan", () => {
+    const table = cutChunks([{ offset: 0, byteLength: 65_536 }], 65_536);
+    mergeRanges([{ offset: 99, byteLength: 99 }], 1);
+    cutChunks([{ offset: 65_536, byteLength: 65_536 }], 65_536);
+    expect(rangesOf(table)).toEqual([{ offset: 0, byteLength: 65_536 }]);
+  });
+});

@@ -1,0 +1,109 @@
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { evict } from "prefault";
+import { describe, expect, test } from "vitest";
+import { makeMemoryCgroup } from "../helpers/memory-cgroup.ts";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { runScript } from "./run-script.ts";
+
+const MIB = 1024 ** 2;
+
+interface Ended {
+  readonly ran: boolean;
+  readonly reason: string;
+  readonly code: string | null;
+  readonly message: string | null;
+  readonly bytes: number;
+  readonly bytesDone: number;
+  readonly mostOwnBytes: number;
+}
+
+describe.skipIf(process.platform !== "linux")("on a machine with", () => {
+  const folder = temporaryFolder();
+
+  /** Without blocks: it costs no disk, and as much page cache as any other. */
+  function sparseFile(byteLength: number): string {
+    const path = join(folder, `${byteLength}`);
+    const fd = openSync(path, "w");
+    ftruncateSync(fd, byteLength);
+    closeSync(fd);
+    return path;
+  }
+
+  describe.each([256, 1024])("%i MiB and a model four times as large", (mib) => {
+    const limitBytes = mib * MIB;
+    const path = sparseFile(4 * limitBytes);
+
+    async function sweep(
+      options: object,
+      env: Record<string, string>,
+      skip: (why: string) => never,
+    ): Promise<Ended> {
+      // What is cached already is another group's, and costs this one nothing.
+      await evict([{ path }]);
+      const cgroup = makeMemoryCgroup(limitBytes);
+      if (typeof cgroup === "string") return skip(cgroup);
+      try {
+        const { folder: group } = cgroup;
+        const child = await runScript<Ended>(
+          "small-machine",
+          { path, options },
+          { cgroup: group, env },
+        );
+        expect(child).toMatchObject({ code: 0, signal: null });
+        if (child.output === undefined) throw new Error(child.stderr);
+        return child.output;
+      } finally {
+        cgroup.remove();
+      }
+    }
+
+    test.for(["fits-in-ram", "fits-in-free-ram"] as const)(
+      "%s skips, and says why",
+      async (gate, { skip }) => {
+        const { ran, reason, bytesDone } = await sweep({ gate }, {}, skip);
+        expect(ran).toBe(false);
+        expect(reason).toMatch(
+          new RegExp(`^skipped: ${(4 * mib) / 1024}\\.00 GiB exceeds 80% of \\d\\.\\d\\d GiB RAM`),
+        );
+        expect(bytesDone).toBe(0);
+      },
+    );
+
+    test.for(["populate", "touch", "read"] as const)(
+      "forced with strategy %s is not killed, and stops when it evicts its own head",
+      async (strategy, { skip }) => {
+        const ended = await sweep({ strategy }, { SHARPI_PREFAULT: "1" }, skip);
+        expect(ended).toMatchObject({ ran: true, code: "PREFAULT_OUT_OF_MEMORY" });
+        expect(ended.message).toMatch(
+          /^memory ran short: \d+ % of what was read first is evicted again$/,
+        );
+        // A third more than there is room for, and what the lanes were at.
+        expect(ended.bytesDone).toBeLessThan(2.5 * limitBytes);
+        expect(ended.bytesDone).toBeGreaterThan(0.5 * limitBytes);
+        expect(ended.mostOwnBytes).toBeLessThan(160 * MIB);
+      },
+    );
+
+    test("the gate always leaves it to the sweep to notice", async ({ skip }) => {
+      const ended = await sweep({ gate: "always", onError: "continue" }, {}, skip);
+      expect(ended).toMatchObject({ ran: true, code: "PREFAULT_OUT_OF_MEMORY" });
+      expect(ended.bytesDone).toBeLessThan(2.5 * limitBytes);
+    });
+  });
+
+  test("memory cgroups of version 2 the same holds", ({ skip }) => {
+    const controllers = "/sys/fs/cgroup/cgroup.controllers";
+    const has = existsSync(controllers) && readFileSync(controllers, "utf8").includes("memory");
+    // Where they are there, the tests above have used them.
+    if (!has) skip("the memory controller is with version 1 here");
+    expect(makeMemoryCgroupVersion()).toBe(2);
+  });
+});
+
+function makeMemoryCgroupVersion(): number {
+  const cgroup = makeMemoryCgroup(256 * MIB);
+  if (typeof cgroup === "string") throw new Error(cgroup);
+  cgroup.remove();
+  return cgroup.folder.startsWith("/sys/fs/cgroup/memory/") ? 1 : 2;
+}

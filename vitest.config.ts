@@ -1,0 +1,115 @@
+import { pathToFileURL } from "node:url";
+import { defineConfig } from "vitest/config";
+
+/** The built package, loaded as a user loads it: by Node, untransformed. */
+const built = { server: { deps: { external: [/\/dist\//] } } };
+
+/** Electron's rule in every process and thread: no ArrayBuffer over memory that is not V8's own. */
+const cage = `--import=${pathToFileURL("test/cage/preload.mjs")}`;
+
+/**
+ * Grouped by what they need. The groups run one after the other: those of `pool` look at the page
+ * cache of the whole machine.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "pure",
+          include: ["test/pure/**/*.test.ts"],
+          testTimeout: 60_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "native",
+          include: ["test/native/**/*.test.ts"],
+          testTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "pool",
+          include: ["test/pool/**/*.test.ts"],
+          ...built,
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: "conformance",
+          include: ["test/conformance/**/*.test.ts"],
+          ...built,
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
+          name: "filesystems",
+          include: ["test/filesystems/**/*.test.ts"],
+          ...built,
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
+          name: "engine",
+          include: ["test/engine/**/*.test.ts"],
+          ...built,
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
+          name: "cage",
+          include: ["test/cage/**/*.test.ts", "test/native/**/*.test.ts", "test/pool/**/*.test.ts"],
+          ...built,
+          execArgv: [cage],
+          env: { NODE_OPTIONS: cage },
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 5 },
+        },
+      },
+      {
+        test: {
+          name: "robustness",
+          include: ["test/robustness/**/*.test.ts"],
+          ...built,
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 5 },
+        },
+      },
+      {
+        test: {
+          name: "package",
+          include: ["test/package/**/*.test.ts"],
+          globalSetup: ["test/package/global-setup.ts"],
+          ...built,
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 6 },
+        },
+      },
+    ],
+  },
+});
