@@ -1,0 +1,95 @@
+import { open } from "node:fs/promises";
+import { resolve } from "node:path";
+import { Worker } from "node:worker_threads";
+import { loadShim } from "../../shims/index.ts";
+import { type Arena, returnArena, takeArena } from "../../src/arena/arena.ts";
+import { layOut } from "../../src/arena/layout.ts";
+import { CONTROL_BYTES } from "../../src/control.ts";
+import { cutChunks } from "../../src/plan/merge.ts";
+import { gibPerSecond } from "../../src/units.ts";
+import { bundle } from "../bundle.ts";
+import type { Sample } from "../result.ts";
+import type { LaneOrder, LaneSettings, LaneTimes } from "./lane.ts";
+
+export interface PoolSettings extends LaneSettings {
+  readonly lanes: number;
+  readonly chunkBytes: number;
+  /** Whether the mapping asks for large folios. */
+  readonly largeFolios: boolean;
+}
+
+/** Threads that fill a file in any way that is asked for. */
+export class Lanes {
+  readonly #workers: readonly Worker[];
+
+  private constructor(workers: readonly Worker[]) {
+    this.#workers = workers;
+  }
+
+  static async start(most: number): Promise<Lanes> {
+    const script = resolve(await bundle("bench/pool/lane.ts"));
+    const workers = Array.from({ length: most }, () => new Worker(script));
+    await Promise.all(workers.map((worker) => answer<string>(worker)));
+    return new Lanes(workers);
+  }
+
+  /** Maps the file afresh, so that page tables are empty, and fills it. */
+  async fill(path: string, settings: PoolSettings): Promise<Sample> {
+    const shim = await loadShim();
+    const handle = await open(path);
+    const { size } = await handle.stat();
+    const byteLength = Math.ceil(size / shim.pageBytes) * shim.pageBytes;
+    const layout = layOut([[{ offset: 0, byteLength }]]);
+    const arenas = Array.from({ length: layout.arenas }, () => takeArena(shim));
+    try {
+      for (const window of layout.windows) {
+        const arena = arenas[window.arena] as Arena;
+        arena.place(window, handle.fd);
+        // The arena asks for large folios itself; mapped once more, that is forgotten.
+        const address = arena.base + BigInt(window.start + arena.skew);
+        if (!settings.largeFolios) {
+          shim.place(address, window.byteLength, handle.fd, window.offset);
+        }
+      }
+      const order: LaneOrder = {
+        ...settings,
+        fd: handle.fd,
+        windows: layout.windows,
+        control: new SharedArrayBuffer(CONTROL_BYTES),
+        chunks: cutChunks(layout.pieces, settings.chunkBytes).buffer,
+        arenas: arenas.map(({ memory, base, skew }) => ({ memory, base, skew })),
+      };
+      const times = await Promise.all(
+        this.#workers.slice(0, settings.lanes).map((worker) => {
+          const done = answer<LaneTimes>(worker);
+          worker.postMessage(order);
+          return done;
+        }),
+      );
+      const started = Math.min(...times.map(({ startedMs }) => startedMs));
+      const ended = Math.max(...times.map(({ endedMs }) => endedMs));
+      return {
+        gibPerSecond: gibPerSecond(size, (ended - started) / 1000),
+        minorFaults: times.reduce((sum, { minorFaults }) => sum + minorFaults, 0),
+        majorFaults: times.reduce((sum, { majorFaults }) => sum + majorFaults, 0),
+      };
+    } finally {
+      for (const arena of arenas) returnArena(arena);
+      await handle.close();
+    }
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}
+
+function answer<T>(worker: Worker): Promise<T> {
+  return new Promise((resolve, reject) => {
+    worker.once("error", reject);
+    worker.once("message", (message: T) => {
+      worker.off("error", reject);
+      resolve(message);
+    });
+  });
+}

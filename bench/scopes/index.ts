@@ -1,0 +1,25 @@
+import type { Scope } from "../bench.ts";
+import type { ScopeName } from "../settings.ts";
+import { beside } from "./beside.ts";
+import { cold } from "./cold.ts";
+import { firstToken } from "./first-token.ts";
+import { kernel } from "./kernel.ts";
+import { peers } from "./peers.ts";
+import { plan } from "./plan.ts";
+import { pool } from "./pool.ts";
+import { ready } from "./ready.ts";
+import { startup } from "./startup.ts";
+import { warm } from "./warm.ts";
+
+export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
+  kernel,
+  plan,
+  startup,
+  pool,
+  cold,
+  warm,
+  peers,
+  "first-token": firstToken,
+  ready,
+  beside,
+};

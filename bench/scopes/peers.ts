@@ -1,0 +1,131 @@
+import type { Bench, Scope } from "../bench.ts";
+import { capReads } from "../cap.ts";
+import { allMethods, CEILING, type Method, PREFAULT, REFERENCE, VMTOUCH } from "../methods.ts";
+import type { RunOptions } from "../process.ts";
+import { nextMapping } from "../readers.ts";
+import { type Column, medianOf, type Row, ratio, type Table } from "../result.ts";
+import { interleave } from "../rounds.ts";
+
+const COLUMNS: readonly Column[] = [
+  { key: "gibPerSecond", title: "fill, GiB/s" },
+  { key: "lanesGibPerSecond", title: "its lanes alone" },
+  { key: "ofCeiling", title: "of fio's in the same round" },
+  { key: "residentPercent", title: "resident, %", digits: 1 },
+  { key: "nextGibPerSecond", title: "next mapping, GiB/s", digits: 1 },
+  { key: "nextFaults", title: "its minor faults", digits: 0 },
+];
+
+/** Four seconds at 500 MiB/s: enough for a start of a tenth of one not to matter. */
+const CAPPED_BYTES = 2 * 1024 ** 3;
+
+export const peers: Scope = {
+  name: "peers",
+  compares:
+    "Ways to make a cold file resident, each in a process of its own, on the device as it is and on " +
+    "the same device behind a blkio cgroup; and after each, a fresh process that maps the file and " +
+    "touches every page in one thread. Times are from the start of the program to its end; for " +
+    "prefault, of the library call, with its threads started and stopped.",
+  wrongWhen: [
+    "the file is not cold before a fill (checked: residency must read 0, else the run does not count)",
+    "a host cache below the device answers (the order of the peers rotates, so it serves them all)",
+    "someone else reads the device (the spread shows it; the capped device is the steady one)",
+    "the kernel evicts between fill and next mapping (resident % is taken in between)",
+  ],
+  async run(bench) {
+    const path = await bench.subjects.file(bench.settings.bytes);
+    const methods = await allMethods(bench);
+    bench.say(" the device as it is");
+    const open = await compare(bench, path, methods, {});
+    const table: Table = { ...shape, id: "peers", title: "The device as it is", rows: open };
+
+    const capped = await runCapped(bench, methods);
+    const fastest = Math.max(...throughCache(open).map((name) => at(open, name) ?? 0));
+    const ours = at(open, PREFAULT);
+    return {
+      tables: capped === null ? [table] : [table, capped],
+      checks: [
+        {
+          what: "cold fill, of the fastest peer through the page cache",
+          value: ratio(ours, fastest),
+          atLeast: 1,
+        },
+        { what: "cold fill, of vmtouch -t", value: ratio(ours, at(open, VMTOUCH)), atLeast: 1.3 },
+        {
+          what: "cold fill on the capped device, of the cap",
+          value: capped && ratio(at(capped.rows, PREFAULT), bench.settings.capBytes / 1024 ** 3),
+          atLeast: 0.97,
+        },
+        {
+          what: "next mapping after prefault, of that after the reference's method",
+          value: ratio(
+            medianOf(open, PREFAULT, "nextGibPerSecond"),
+            medianOf(open, REFERENCE, "nextGibPerSecond"),
+          ),
+          atLeast: 5,
+        },
+      ],
+    };
+  },
+};
+
+const shape = { columns: COLUMNS, moreIsBetter: true } as const;
+
+function at(rows: readonly Row[], name: string): number | null {
+  return medianOf(rows, name, "gibPerSecond");
+}
+
+function throughCache(rows: readonly Row[]): string[] {
+  return rows.map((row) => row.name).filter((name) => name !== PREFAULT && name !== CEILING);
+}
+
+async function runCapped(bench: Bench, methods: readonly Method[]): Promise<Table | null> {
+  const { capBytes, bytes } = bench.settings;
+  const cap = capReads(bench.subjects.folder, capBytes);
+  if (cap.missing !== undefined) {
+    bench.say(` no capped device: ${cap.missing}`);
+    return null;
+  }
+  try {
+    const title = `The device capped at ${Math.round(capBytes / 1024 ** 2)} MiB/s`;
+    bench.say(` ${title}`);
+    const path = await bench.subjects.file(Math.min(bytes, CAPPED_BYTES));
+    const rows = await compare(bench, path, methods, { cgroup: cap.cgroup });
+    return { ...shape, id: "peers-capped", title, rows };
+  } finally {
+    cap.remove();
+  }
+}
+
+async function compare(
+  { subjects, settings, say, ...bench }: Bench,
+  path: string,
+  methods: readonly Method[],
+  options: RunOptions,
+): Promise<Row[]> {
+  const rows = await interleave(
+    methods.map(({ name, skipped, fillsCache, fill }) => ({
+      name,
+      skipped,
+      async run() {
+        await subjects.cool(path);
+        const filled = await fill(path, options);
+        if (!fillsCache) return filled;
+        const residentPercent = await subjects.residentPercent(path);
+        const next = await nextMapping({ subjects, settings, say, ...bench }, path);
+        return { ...filled, residentPercent, ...next };
+      },
+    })),
+    settings.rounds,
+    say,
+  );
+  return rows.map((row) => ({ ...row, samples: withCeiling(row, rows) }));
+}
+
+/** Rates of one round share its disk: their ratio is steadier than either. */
+function withCeiling(row: Row, rows: readonly Row[]): Row["samples"] {
+  const ceiling = rows.find(({ name }) => name === CEILING);
+  return row.samples.map((sample, round) => {
+    const [own, top] = [sample["gibPerSecond"], ceiling?.samples[round]?.["gibPerSecond"]];
+    return own === undefined || top === undefined ? sample : { ...sample, ofCeiling: own / top };
+  });
+}
