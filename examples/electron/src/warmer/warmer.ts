@@ -1,0 +1,144 @@
+import { basename } from "node:path";
+import {
+  type Model,
+  openModel,
+  PrefaultError,
+  type PrefaultReport,
+  planPass,
+  prefault,
+  residency,
+  type Target,
+} from "prefault";
+import type { Command, Message, Place, Placement, Status } from "../ipc.ts";
+
+/** How often the map is drawn again while a sweep runs. Asking costs a few milliseconds a GiB. */
+const LOOK_MS = 500;
+
+/** One model, its placement, and at most one sweep at a time. */
+export class Warmer {
+  readonly #send: (message: Message) => void;
+  #model: Model | undefined;
+  #placement: Placement = { gpuLayers: 0, cpuMoe: false };
+  #abort: AbortController | undefined;
+
+  constructor(send: (message: Message) => void) {
+    this.#send = send;
+  }
+
+  async open(path: string): Promise<void> {
+    this.#abort?.abort();
+    this.#model = undefined;
+    this.#send({ kind: "model", model: null });
+    this.#status({ state: "opening", name: basename(path) });
+    try {
+      this.#model = await openModel(path);
+      await this.#place();
+      this.#status({ state: "idle" });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async take(command: Command): Promise<void> {
+    try {
+      if (command.kind === "stop") this.#abort?.abort();
+      else if (command.kind === "warm") await this.#warm(command.force);
+      else if (this.#abort === undefined) {
+        this.#placement = command.placement;
+        await this.#place();
+        this.#status({ state: "idle" });
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** What the placement leaves on the CPU; of a format llama.cpp does not load, everything. */
+  #target(model: Model): { target: Target; places: ReadonlyMap<string, Place> } {
+    if (model.format !== "gguf") return { target: model, places: new Map() };
+    const plan = planPass(model, this.#placement);
+    const places = new Map<string, Place>();
+    for (const { tensor, place } of plan.elsewhere) places.set(tensor.name, place);
+    return { target: plan, places };
+  }
+
+  async #place(): Promise<void> {
+    const model = this.#model;
+    if (model === undefined) return;
+    const { places } = this.#target(model);
+    const blocks = model.tensors.map(({ name }) => Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1));
+    this.#send({
+      kind: "model",
+      model: {
+        name: basename(model.files[0]?.path ?? ""),
+        placement: this.#placement,
+        layers: 1 + blocks.reduce((most, block) => Math.max(most, block), -1),
+        tensors: model.tensors.map(({ name, byteLength }) => ({
+          name,
+          bytes: byteLength,
+          place: places.get(name) ?? "cpu",
+        })),
+      },
+    });
+    await this.#look(model);
+  }
+
+  async #warm(force: boolean): Promise<void> {
+    const model = this.#model;
+    if (model === undefined || this.#abort !== undefined) return;
+    const abort = new AbortController();
+    this.#abort = abort;
+    const started = performance.now();
+    let looking = Promise.resolve();
+    const timer = setInterval(() => {
+      looking = looking.then(() => this.#look(model)).catch(() => {});
+    }, LOOK_MS);
+    try {
+      const report = await prefault(this.#target(model).target, {
+        ...(force && { gate: "always" }),
+        signal: abort.signal,
+        log: () => {},
+        onProgress: ({ bytesDone, bytesTotal }) => {
+          const seconds = (performance.now() - started) / 1000;
+          this.#status({ state: "warming", bytesDone, bytesTotal, seconds });
+        },
+      });
+      clearInterval(timer);
+      await looking;
+      if (this.#model !== model) return;
+      await this.#look(model);
+      this.#status(outcome(report));
+    } finally {
+      clearInterval(timer);
+      this.#abort = undefined;
+    }
+  }
+
+  async #look(model: Model): Promise<void> {
+    const { tensors } = await residency(model);
+    if (this.#model !== model) return;
+    const shares = tensors.map(({ bytes, residentBytes }) =>
+      residentBytes === null ? null : bytes === 0 ? 1 : residentBytes / bytes,
+    );
+    this.#send({ kind: "residency", shares });
+  }
+
+  #status(status: Status): void {
+    this.#send({ kind: "status", status });
+  }
+
+  #fail(error: unknown): void {
+    const code = PrefaultError.is(error) ? error.code : "PREFAULT_INTERNAL";
+    const message = error instanceof Error ? error.message : String(error);
+    this.#status({ state: "failed", code, message });
+  }
+}
+
+function outcome(report: PrefaultReport): Status {
+  const { error, ran, reason, bytes, seconds } = report;
+  if (error?.code === "PREFAULT_ABORTED") return { state: "stopped" };
+  if (error !== undefined) return { state: "failed", code: error.code, message: error.message };
+  if (!ran) return { state: "skipped", reason, bytes };
+  const { residentBytesBefore: residentBefore, residentBytesAfter: residentAfter } = report;
+  return { state: "done", bytes, seconds, residentBefore, residentAfter };
+}
