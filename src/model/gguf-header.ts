@@ -3,7 +3,7 @@ import { HeaderCursor } from "./header-cursor.ts";
 import type { MetadataValue } from "./model.ts";
 
 /** More than any model has: all experts of a layer are one tensor. */
-const MOST_TENSORS = 100_000;
+const MOST_TENSORS = 200_000;
 const MOST_ENTRIES = 100_000;
 
 /** More than the largest vocabularies with all their merges and scores, about 1.5 million. */

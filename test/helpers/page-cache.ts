@@ -1,12 +1,6 @@
 import { evict, type FileRegion, residency } from "prefault";
 import { expect } from "vitest";
-
-/**
- * What of a file may be resident or not against expectation: a system that pages out idle memory in
- * the background (DAMON) evicts some at any time (2.9 % were seen gone within seconds), and another
- * reader's read-ahead can bring pages back.
- */
-export const TOLERANCE = 0.05;
+import { mostOf, TOLERANCE } from "./tolerance.ts";
 
 /** Drops files from the page cache, and looks that they are gone. */
 export async function evictAll(...paths: string[]): Promise<void> {
@@ -25,11 +19,5 @@ export async function residentShare(...regions: FileRegion[]): Promise<number> {
 }
 
 export async function expectResident(...regions: FileRegion[]): Promise<void> {
-  expect(await residentShare(...regions)).toBeGreaterThan(1 - TOLERANCE);
-}
-
-/** Whole pages of `bytes`, give or take what the system does on its own. */
-export function expectNearly(bytes: number | null, expected: number): void {
-  expect(bytes).toBeGreaterThan(expected * (1 - TOLERANCE));
-  expect(bytes).toBeLessThan(expected * (1 + TOLERANCE) + 65_536);
+  expect(await residentShare(...regions)).toBeGreaterThan(mostOf(1));
 }

@@ -1,5 +1,6 @@
 import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { gguf } from "@huggingface/gguf";
 import { describe, expect, test } from "vitest";
 import { shardPaths } from "../../../src/model/gguf.ts";
 import { openModel } from "../../../src/model/open-model.ts";
@@ -51,6 +52,19 @@ describe("a GGUF model", () => {
       expect(model.metadata["general.name"]).toBe(`synthetic ${kind}`);
     },
   );
+
+  test.each(KINDS)("of kind %s says what an independent parser reads in it", async (kind) => {
+    const { paths } = await synthetic(kind);
+    const [path = ""] = paths;
+    const model = await openModel(path);
+    const read = await gguf(path, { allowLocalFile: true });
+    expect(read.metadata).toMatchObject(model.metadata);
+    expect(model.tensors.map(({ name, shape }) => ({ name, shape }))).toEqual(
+      read.tensorInfos.map(({ name, shape }) => ({ name, shape: shape.map(Number) })),
+    );
+    const starts = read.tensorInfos.map(({ offset }) => Number(read.tensorDataOffset + offset));
+    expect(model.tensors.map(({ offset }) => offset)).toEqual(starts);
+  });
 
   test.each(["Q4_0", "Q4_K", "Q6_K", "Q8_0", "F16", "BF16", "F32"] as const)(
     "of %s weights has tensors of the right length",

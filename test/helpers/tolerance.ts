@@ -1,0 +1,19 @@
+import { expect } from "vitest";
+
+/**
+ * What of a file may be resident or not against expectation: a system that pages out idle memory in
+ * the background (DAMON) evicts some at any time (2.9 % were seen gone within seconds), and another
+ * reader's read-ahead can bring pages back.
+ */
+export const TOLERANCE = 0.05;
+
+/** So much of `bytes` as must be resident after they were made resident. */
+export function mostOf(bytes: number): number {
+  return bytes * (1 - TOLERANCE);
+}
+
+/** Whole pages of `bytes`, give or take what the system does on its own. */
+export function expectNearly(bytes: number | null, expected: number): void {
+  expect(bytes).toBeGreaterThan(mostOf(expected));
+  expect(bytes).toBeLessThan(expected * (1 + TOLERANCE) + 65_536);
+}
