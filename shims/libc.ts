@@ -14,14 +14,16 @@ export function bindLibc() {
   const program = koffi.load(null);
   const bind = <F>(signature: string) => program.func(signature) as unknown as F;
   type Address = bigint | null;
+  const madvise = program.func("int madvise(void *at, size_t bytes, int advice)");
   return {
     mmap: bind<
       (at: Address, bytes: number, prot: number, flags: number, fd: number, off: number) => bigint
     >("void *mmap(void *at, size_t bytes, int prot, int flags, int fd, int64_t off)"),
     munmap: bind<(at: Address, bytes: number) => number>("int munmap(void *at, size_t bytes)"),
-    madvise: bind<(at: Address, bytes: number, advice: number) => number>(
-      "int madvise(void *at, size_t bytes, int advice)",
-    ),
+    madvise: madvise as unknown as (at: Address, bytes: number, advice: number) => number,
+    /** On a thread of libuv's. Fulfilled when it is over, however it ended. */
+    madviseInBackground: (at: Address, bytes: number, advice: number) =>
+      new Promise<void>((resolve) => madvise.async(at, bytes, advice, () => resolve())),
     mincore: bind<(at: Address, bytes: number, pages: Uint8Array) => number>(
       "int mincore(void *at, size_t bytes, void *pages)",
     ),

@@ -36,7 +36,7 @@ export function linuxShim(): Shim {
     MAP_ANONYMOUS: 0x20, // asm-generic/mman-common.h
     MAP_NORESERVE: process.arch === "ppc64" ? 0x40 : 0x4000, // asm-generic and powerpc mman.h
     populate: MADV_POPULATE_READ,
-    advice: { "will-need": 3, "drop-tables": 4, "huge-pages": 14 },
+    advice: { normal: 0, random: 1, "will-need": 3, "drop-tables": 4, "huge-pages": 14 },
     rusageWho: RUSAGE_THREAD,
   });
 

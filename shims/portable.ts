@@ -21,6 +21,7 @@ export function portableShim(): Shim {
     place: refuse("place"),
     restore: refuse("restore"),
     populate: refuse("populate"),
+    populateInBackground: async () => {},
     evict: refuse("evict"),
     advise: () => false,
     prefetch: () => false,

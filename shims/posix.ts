@@ -100,6 +100,11 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
       expectZero(result, `madvise(MADV_POPULATE_READ) of ${byteLength} bytes`);
     },
 
+    async populateInBackground(address, byteLength) {
+      if (constants.populate === null) return;
+      await libc.madviseInBackground(address, byteLength, constants.populate);
+    },
+
     residencyMap,
 
     residentBytesAt(address, byteLength) {

@@ -57,6 +57,12 @@ export interface Shim {
   populate(address: bigint, byteLength: number): void;
 
   /**
+   * The same on a thread of libuv's, for whoever does not mind whether it works: fulfilled when it is
+   * over, however it ended.
+   */
+  populateInBackground(address: bigint, byteLength: number): Promise<void>;
+
+  /**
    * Bytes of the file's range that are in the page cache, in whole pages; `null` when the system
    * will not say. Blocks for about 3 ms a GiB.
    */
@@ -136,7 +142,11 @@ export type Advice =
   /** Read ahead in large folios, so that one later fault maps 2 MiB. */
   | "huge-pages"
   /** Drop this mapping's page tables; the page cache keeps the pages. */
-  | "drop-tables";
+  | "drop-tables"
+  /** Read no more than what is asked for. */
+  | "random"
+  /** Read ahead as the system likes. */
+  | "normal";
 
 export interface Faults {
   readonly minor: number;

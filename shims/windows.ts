@@ -111,6 +111,9 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
       }
     },
 
+    // What the lanes themselves do first asks for everything at once.
+    populateInBackground: async () => {},
+
     // A process is told of its own views only, and a new one begins empty, whatever is cached.
     residentBytes: () => null,
     residencyMap: () => null,

@@ -46,7 +46,7 @@ export {
   type TensorResidency,
 } from "./residency/residency.ts";
 export { type PrefaultSession, type ReadyPart, startPrefault } from "./session.ts";
+export type { SweepProgress } from "./sweep/job.ts";
 export type { FillStrategy } from "./sweep/protocol.ts";
 export type { Strategy } from "./sweep/strategy.ts";
-export type { SweepProgress } from "./sweep/sweep.ts";
 export type { Target } from "./target.ts";

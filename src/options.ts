@@ -1,8 +1,8 @@
 import { PrefaultError } from "./errors.ts";
 import { GATES, type Gate, KILL_SWITCH } from "./gate.ts";
+import type { SweepProgress } from "./sweep/job.ts";
 import { MOST_LANES } from "./sweep/pool.ts";
 import { STRATEGIES, type Strategy } from "./sweep/strategy.ts";
-import type { SweepProgress } from "./sweep/sweep.ts";
 
 /** What a failed sweep does. */
 export type OnError = "report" | "throw" | "continue";

@@ -12,7 +12,7 @@ import { type Plan, planRegions } from "./plan/plan.ts";
 import { emptyReport, type PrefaultReport } from "./report.ts";
 import { residentBytes } from "./residency/count.ts";
 import type { DoneChunks } from "./sweep/done-chunks.ts";
-import { defaultLanes } from "./sweep/lanes.ts";
+import { defaultLanes, isWarm } from "./sweep/lanes.ts";
 import { chooseStrategy } from "./sweep/strategy.ts";
 import { type SweepResult, startSweep } from "./sweep/sweep.ts";
 import type { TargetRun } from "./target.ts";
@@ -90,6 +90,7 @@ export async function executePlan(
     chunks: follower?.order(chunks, layout, plan) ?? chunks,
     mapping,
     strategy,
+    isWarm: isWarm(plan.bytes, sumKnown(before)),
     workers: options.workers ?? defaultLanes(plan.bytes, sumKnown(before), fds, shim),
     keepGoing: options.onError === "continue",
     workerUrl: options.workerUrl,

@@ -23,6 +23,8 @@ export interface LaneSettings {
    * device; a read meets it, and fails with an error where a touch would raise a signal.
    */
   readonly nudge: boolean;
+  /** Whether a chunk is filled under random access, where the kernel reads folio by folio. */
+  readonly random: boolean;
   /** When a lane drops the page tables of what it filled. */
   readonly dropTables: "chunk" | "never";
 }
@@ -70,6 +72,7 @@ function run(order: LaneOrder, shim: Shim): LaneTimes {
         shim.advise(address + BigInt(done), bytes, "will-need");
       });
     }
+    if (order.random) shim.advise(address, byteLength, "random");
     const { fileOffset } = locate(order.windows, offset);
     inPieces(order.nudge ? FOLIO_BYTES : order.windowBytes, (done, bytes) => {
       if (order.nudge && done > 0) readSync(order.fd, oneByte, 0, 1, fileOffset + done);

@@ -3,8 +3,10 @@ import { capReads } from "../cap.ts";
 import { allMethods, CEILING, type Method, PREFAULT, REFERENCE, VMTOUCH } from "../methods.ts";
 import type { RunOptions } from "../process.ts";
 import { nextMapping } from "../readers.ts";
-import { type Column, medianOf, type Row, ratio, type Table } from "../result.ts";
+import { type Check, type Column, medianOf, type Row, ratio, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
+import { Subjects } from "../subject.ts";
+import { untunedDisk } from "../untuned.ts";
 
 const COLUMNS: readonly Column[] = [
   { key: "gibPerSecond", title: "fill, GiB/s" },
@@ -13,6 +15,7 @@ const COLUMNS: readonly Column[] = [
   { key: "residentPercent", title: "resident, %", digits: 1 },
   { key: "nextGibPerSecond", title: "next mapping, GiB/s", digits: 1 },
   { key: "nextFaults", title: "its minor faults", digits: 0 },
+  { key: "bothGibPerSecond", title: "fill and next mapping" },
 ];
 
 /** Four seconds at 500 MiB/s: enough for a start of a tenth of one not to matter. */
@@ -21,14 +24,17 @@ const CAPPED_BYTES = 2 * 1024 ** 3;
 export const peers: Scope = {
   name: "peers",
   compares:
-    "Ways to make a cold file resident, each in a process of its own, on the device as it is and on " +
-    "the same device behind a blkio cgroup; and after each, a fresh process that maps the file and " +
-    "touches every page in one thread. Times are from the start of the program to its end; for " +
+    "Ways to make a cold file resident, each in a process of its own, on the device as it is, on a " +
+    "disk made of a file of it that reads ahead 128 KiB, as a disk does that nobody tuned, and on the " +
+    "device behind a blkio cgroup; and after each, a fresh process that maps the file and touches " +
+    "every page in one thread. Times are from the start of the program to its end; for " +
     "prefault, of the library call, with its threads started and stopped.",
   wrongWhen: [
     "the file is not cold before a fill (checked: residency must read 0, else the run does not count)",
     "a host cache below the device answers (the order of the peers rotates, so it serves them all)",
     "someone else reads the device (the spread shows it; the capped device is the steady one)",
+    "the hypervisor takes back what an eviction frees, and a fill waits for it to give each page again " +
+      "(each fill follows its eviction at once; where it happens all the same, the spread shows it)",
     "the kernel evicts between fill and next mapping (resident % is taken in between)",
   ],
   async run(bench) {
@@ -38,35 +44,51 @@ export const peers: Scope = {
     const open = await compare(bench, path, methods, {});
     const table: Table = { ...shape, id: "peers", title: "The device as it is", rows: open };
 
+    const untuned = await runUntuned(bench, methods);
     const capped = await runCapped(bench, methods);
-    const fastest = Math.max(...throughCache(open).map((name) => at(open, name) ?? 0));
-    const ours = at(open, PREFAULT);
     return {
-      tables: capped === null ? [table] : [table, capped],
+      tables: [table, untuned, capped].filter((each) => each !== null),
       checks: [
-        {
-          what: "cold fill, of the fastest peer through the page cache",
-          value: ratio(ours, fastest),
-          atLeast: 1,
-        },
-        { what: "cold fill, of vmtouch -t", value: ratio(ours, at(open, VMTOUCH)), atLeast: 1.3 },
+        ...against(open, "the device as it is"),
+        ...(untuned === null ? [] : against(untuned.rows, "128 KiB read ahead")),
         {
           what: "cold fill on the capped device, of the cap",
           value: capped && ratio(at(capped.rows, PREFAULT), bench.settings.capBytes / 1024 ** 3),
           atLeast: 0.97,
         },
-        {
-          what: "next mapping after prefault, of that after the reference's method",
-          value: ratio(
-            medianOf(open, PREFAULT, "nextGibPerSecond"),
-            medianOf(open, REFERENCE, "nextGibPerSecond"),
-          ),
-          atLeast: 5,
-        },
       ],
     };
   },
 };
+
+/** What is to be reached on one device. */
+function against(rows: readonly Row[], device: string): Check[] {
+  const best = (key: string) =>
+    Math.max(...throughCache(rows).map((name) => medianOf(rows, name, key) ?? 0));
+  const ours = (key: string) => medianOf(rows, PREFAULT, key);
+  return [
+    {
+      what: `cold fill, of the fastest peer through the page cache (${device})`,
+      value: ratio(ours("gibPerSecond"), best("gibPerSecond")),
+      atLeast: 1,
+    },
+    {
+      what: `cold fill and next mapping together, of the fastest peer's (${device})`,
+      value: ratio(ours("bothGibPerSecond"), best("bothGibPerSecond")),
+      atLeast: 1,
+    },
+    {
+      what: `cold fill, of vmtouch -t (${device})`,
+      value: ratio(ours("gibPerSecond"), at(rows, VMTOUCH)),
+      atLeast: 1.3,
+    },
+    {
+      what: `next mapping after prefault, of that after the reference's method (${device})`,
+      value: ratio(ours("nextGibPerSecond"), medianOf(rows, REFERENCE, "nextGibPerSecond")),
+      atLeast: 5,
+    },
+  ];
+}
 
 const shape = { columns: COLUMNS, moreIsBetter: true } as const;
 
@@ -76,6 +98,25 @@ function at(rows: readonly Row[], name: string): number | null {
 
 function throughCache(rows: readonly Row[]): string[] {
   return rows.map((row) => row.name).filter((name) => name !== PREFAULT && name !== CEILING);
+}
+
+async function runUntuned(bench: Bench, methods: readonly Method[]): Promise<Table | null> {
+  const { subjects, settings, say } = bench;
+  const disk = untunedDisk(subjects.folder, Math.ceil(1.4 * settings.bytes));
+  if (disk.missing !== undefined) {
+    say(` no disk that nobody tuned: ${disk.missing}`);
+    return null;
+  }
+  try {
+    const title = "A disk that nobody tuned: 128 KiB read ahead";
+    say(` ${title}`);
+    const own = new Subjects(disk.folder, settings.dropCaches);
+    const path = await own.file(settings.bytes);
+    const rows = await compare({ ...bench, subjects: own }, path, methods, {});
+    return { ...shape, id: "peers-untuned", title, rows };
+  } finally {
+    disk.remove();
+  }
 }
 
 async function runCapped(bench: Bench, methods: readonly Method[]): Promise<Table | null> {
@@ -103,22 +144,28 @@ async function compare(
   options: RunOptions,
 ): Promise<Row[]> {
   const rows = await interleave(
-    methods.map(({ name, skipped, fillsCache, fill }) => ({
+    methods.map(({ name, skipped, fillsCache, coolsItself, fill }) => ({
       name,
       skipped,
       async run() {
-        await subjects.cool(path);
+        if (!coolsItself) await subjects.cool(path);
         const filled = await fill(path, options);
         if (!fillsCache) return filled;
         const residentPercent = await subjects.residentPercent(path);
         const next = await nextMapping({ subjects, settings, say, ...bench }, path);
-        return { ...filled, residentPercent, ...next };
+        const bothGibPerSecond = together(filled["gibPerSecond"], next["nextGibPerSecond"]);
+        return { ...filled, residentPercent, ...next, bothGibPerSecond };
       },
     })),
     settings.rounds,
     say,
   );
   return rows.map((row) => ({ ...row, samples: withCeiling(row, rows) }));
+}
+
+/** Of the same bytes twice, one after the other. */
+function together(one = Number.NaN, other = Number.NaN): number {
+  return 1 / (1 / one + 1 / other);
 }
 
 /** Rates of one round share its disk: their ratio is steadier than either. */

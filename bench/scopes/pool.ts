@@ -54,6 +54,7 @@ const FACTORS: readonly Factor[] = [
       ),
       { name: "populate, large, a byte read first", mode: "populate", nudge: true },
       { name: "both, large, a byte read first", nudge: true },
+      { name: "both, large, random access", random: true },
     ],
   },
   {
@@ -105,6 +106,7 @@ export const pool: Scope = {
       windowBytes: 8 * MIB,
       hintBytes: 0,
       nudge: false,
+      random: false,
       dropTables: "chunk",
     };
     const path = await subjects.file(settings.bytes);

@@ -7,7 +7,7 @@ import type { Range } from "../plan/range.ts";
 import type { AddressRegion } from "../plan/region.ts";
 import { emptyReport, type PrefaultReport } from "../report.ts";
 import { askGate, labelOf, outcome } from "../run.ts";
-import { defaultLanes } from "../sweep/lanes.ts";
+import { defaultLanes, isWarm } from "../sweep/lanes.ts";
 import { startSweep } from "../sweep/sweep.ts";
 import { sumKnown } from "../units.ts";
 
@@ -52,6 +52,7 @@ export async function executeAddresses(
     chunks: cutChunks(layout.pieces, options.chunkBytes),
     mapping: null,
     strategy: "populate",
+    isWarm: isWarm(bytes, before),
     workers: options.workers ?? defaultLanes(bytes, before, [], shim),
     keepGoing: options.onError === "continue",
     workerUrl: options.workerUrl,

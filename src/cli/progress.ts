@@ -1,5 +1,5 @@
 import { Presets, SingleBar } from "cli-progress";
-import type { SweepProgress } from "../sweep/sweep.ts";
+import type { SweepProgress } from "../sweep/job.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
 

@@ -4,6 +4,7 @@ import { FOLIO_BYTES } from "../arena/layout.ts";
 import type { ControlPage } from "../control.ts";
 import type { FileSource } from "../files.ts";
 import { bindKernels, type Kernels } from "../kernels/kernels.ts";
+import { ExactFolios } from "./exact-folios.ts";
 import { ReadFiller } from "./fill-read.ts";
 import { FileShrank, type Filler, FillFailed, restOf, type Stretch } from "./filler.ts";
 import { type FilledWindow, inLargeFolio, lastFolioIsCold } from "./large-folios.ts";
@@ -43,6 +44,7 @@ export class MappedFiller implements Filler {
   readonly #kernels: readonly Kernels[];
   readonly #fences = new Map<number, Fence | null>();
   readonly #windowSize = new WindowSize();
+  readonly #exactFolios: ExactFolios;
   readonly #reader: ReadFiller;
   readonly #byte = new Uint8Array(1);
   #last: MappedWindow | undefined;
@@ -52,19 +54,21 @@ export class MappedFiller implements Filler {
     this.#control = control;
     this.#shim = shim;
     this.#populates = task.strategy === "populate";
+    this.#exactFolios = new ExactFolios(task, shim);
     this.#reader = new ReadFiller(task, control, shim);
     this.#kernels = task.arenas.map(({ memory }) => bindKernels(memory));
   }
 
   fill(stretch: Stretch): void {
     const whole = this.#window(stretch, 0, stretch.byteLength);
-    this.#hint(whole);
+    const isExact = this.#exactFolios.fill(whole, stretch.file);
+    if (!isExact) this.#hint(whole);
     for (let done = 0; done < stretch.byteLength && !this.#control.cancelled; ) {
       const byteLength = Math.min(this.#windowSize.bytes, stretch.byteLength - done);
       const started = performance.now();
       const window = this.#window(stretch, done, byteLength);
       try {
-        this.#fillWindow(window);
+        this.#fillWindow(window, isExact);
       } catch (cause) {
         if (cause instanceof FileShrank) throw cause;
         throw new FillFailed(window.fileOffset, byteLength, cause);
@@ -72,6 +76,7 @@ export class MappedFiller implements Filler {
       this.#windowSize.took(performance.now() - started);
       done += byteLength;
     }
+    if (isExact) this.#exactFolios.clearMarks(whole);
     // The page cache keeps the pages; what goes are this mapping's page tables, here and by this
     // thread. Left to the end, taking down 40 GiB of them would block the main thread.
     if (!this.#task.keepTables) {
@@ -126,9 +131,9 @@ export class MappedFiller implements Filler {
     }
   }
 
-  #fillWindow(window: MappedWindow): void {
+  #fillWindow(window: MappedWindow, isExact: boolean): void {
     const tells = this.#knowsNothing && lastFolioIsCold(this.#shim, window);
-    if (this.#populates) this.#populate(window);
+    if (this.#populates) this.#populate(window, isExact);
     if (!this.#touch(window)) this.#fillUntouched(window);
     if (tells) this.#control.largeFolios = inLargeFolio(this.#shim, window);
     this.#last = window;
@@ -140,11 +145,14 @@ export class MappedFiller implements Filler {
    * read-ahead going (`npm run bench -- --scope pool`). The first folio of a chunk has to be a fault,
    * since that is what asks for large folios. A window that has grown large comes from memory.
    */
-  #populate({ address, byteLength, fd, fileOffset, isFirst }: MappedWindow): void {
-    const isWarm = byteLength >= WARM_WINDOW_BYTES;
-    const step = isWarm ? byteLength : FOLIO_BYTES;
+  #populate(
+    { address, byteLength, fd, fileOffset, isFirst }: MappedWindow,
+    isExact: boolean,
+  ): void {
+    const isWhole = isExact || byteLength >= WARM_WINDOW_BYTES;
+    const step = isWhole ? byteLength : FOLIO_BYTES;
     for (let at = 0; at < byteLength; at += step) {
-      if (!isWarm && (at > 0 || !isFirst)) readSync(fd, this.#byte, 0, 1, fileOffset + at);
+      if (!isWhole && (at > 0 || !isFirst)) readSync(fd, this.#byte, 0, 1, fileOffset + at);
       this.#shim.populate(address + BigInt(at), Math.min(step, byteLength - at));
     }
   }

@@ -10,6 +10,11 @@ const MOST_REMOTE = 4;
 /** So much resident that the device has next to nothing to do. */
 const WARM_SHARE = 0.95;
 
+/** Whether filling is a matter of processors and memory, and not of the device. */
+export function isWarm(bytes: number, residentBytes: number | null): boolean {
+  return residentBytes !== null && residentBytes >= WARM_SHARE * bytes;
+}
+
 /**
  * Lanes for a caller who did not say how many. Cold, twice the processors: a lane mostly waits for
  * the device, and its queue should not run dry. Warm, one for each: there is nothing to wait for, and
@@ -25,7 +30,7 @@ export function defaultLanes(
   shim: Pick<Shim, "isLocal" | "isSpinning">,
 ): number {
   const processors = availableParallelism();
-  if (residentBytes !== null && residentBytes >= WARM_SHARE * bytes) {
+  if (isWarm(bytes, residentBytes)) {
     return Math.min(processors, MOST);
   }
   if (fds.some((fd) => shim.isSpinning(fd))) return 1;

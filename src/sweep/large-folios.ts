@@ -49,7 +49,8 @@ export function lastFolioIsCold(shim: Shim, window: FilledWindow): boolean {
   return shim.residentBytes(window.fd, offset, FOLIO_BYTES) === 0;
 }
 
-function lastFolio({ address, byteLength }: FilledWindow): bigint | null {
+/** Where the last whole folio of a window lies; `null` when there is none. */
+export function lastFolio({ address, byteLength }: FilledWindow): bigint | null {
   const folio = ((address + BigInt(byteLength)) / FOLIO) * FOLIO - FOLIO;
   return folio < address ? null : folio;
 }

@@ -36,6 +36,8 @@ export interface LaneTask {
   /** By {@link Window.file}; none when the windows are addresses of this process's memory. */
   readonly files: readonly FileSource[];
   readonly strategy: FillStrategy;
+  /** By file, whether faults on its mapping should read one large folio each. */
+  readonly exactFolios: readonly boolean[];
   /** Bytes a read-ahead hint may cover, so that the system honours it in full. */
   readonly hintBytes: number;
   /** Whether the mapping stays in use, so that its page tables are worth keeping. */

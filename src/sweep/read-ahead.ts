@@ -12,12 +12,17 @@ const MOST_BYTES = 2 * 1024 ** 2;
  * (mm/readahead.c, `force_page_cache_ra`).
  */
 export function hintBytes(fd: number): number {
+  return Math.min(Math.max(readAheadBytes(fd), LEAST_BYTES), MOST_BYTES);
+}
+
+/** Bytes the system reads ahead on the file's device. */
+export function readAheadBytes(fd: number): number {
   const { dev } = fstatSync(fd, { bigint: true });
   const major = (dev >> 8n) & 0xfffn;
   const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
   try {
     const text = readFileSync(`/sys/class/bdi/${major}:${minor}/read_ahead_kb`, "utf8");
-    return Math.min(Math.max(Number(text) * 1024, LEAST_BYTES), MOST_BYTES);
+    return Number(text) * 1024;
   } catch {
     return LEAST_BYTES;
   }

@@ -1,38 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Window } from "../arena/layout.ts";
-import type { Mapping } from "../arena/mapping.ts";
+import { loadShim } from "../../shims/index.ts";
 import { CONTROL_BYTES, ControlPage } from "../control.ts";
 import { abortError } from "../errors.ts";
-import type { FileSource } from "../files.ts";
 import { leaveBehind } from "../left-behind.ts";
-import type { ChunkTable } from "../plan/merge.ts";
 import { DoneChunks } from "./done-chunks.ts";
+import { adviseExactFolios, wantsExactFolios } from "./exact-folios.ts";
+import { type HeadStart, headStart } from "./head-start.ts";
+import type { SweepJob } from "./job.ts";
 import { joinPool, MOST_LANES } from "./pool.ts";
-import type { FillStrategy, LaneFailure, LaneResult, LaneTask } from "./protocol.ts";
+import type { LaneFailure, LaneResult, LaneTask } from "./protocol.ts";
 import { hintBytes } from "./read-ahead.ts";
-
-/** How far a sweep has come. */
-export interface SweepProgress {
-  /** Bytes made resident so far. */
-  readonly bytesDone: number;
-  readonly bytesTotal: number;
-}
-
-export interface SweepJob {
-  readonly files: readonly FileSource[];
-  readonly windows: readonly Window[];
-  /** In the order they are filled. */
-  readonly chunks: ChunkTable;
-  /** Where the windows are mapped; none for the `read` strategy. */
-  readonly mapping: Mapping | null;
-  readonly strategy: FillStrategy;
-  /** Lanes wanted. */
-  readonly workers: number;
-  readonly keepGoing: boolean;
-  readonly workerUrl: URL;
-  readonly signal: AbortSignal | undefined;
-  readonly onProgress: ((progress: SweepProgress) => void) | undefined;
-}
 
 export interface SweepResult {
   readonly chunks: number;
@@ -78,10 +55,7 @@ export interface Sweep {
  * answer can be long after `result`.
  */
 export async function startSweep(job: SweepJob): Promise<Sweep> {
-  const pool = await joinPool(job.workerUrl).catch((error: unknown) => {
-    job.mapping?.release();
-    throw error;
-  });
+  const shim = await loadShim();
   const arenas = job.mapping?.arenas ?? [];
   const { chunks } = job;
   const done = DoneChunks.forChunks(chunks.length);
@@ -89,6 +63,14 @@ export async function startSweep(job: SweepJob): Promise<Sweep> {
   const workers = Math.min(job.workers, MOST_LANES, chunks.length);
   for (const arena of arenas) arena.control.reset();
   const control = new ControlPage(task.control);
+  adviseExactFolios(task, "random", shim);
+  const ahead = headStart(job, control, shim);
+  const pool = await joinPool(job.workerUrl).catch(async (error: unknown) => {
+    control.cancel();
+    await ahead?.over;
+    job.mapping?.release();
+    throw error;
+  });
   const pages = [control, ...arenas.map((arena) => arena.control)];
   const cancel = () => {
     for (const page of pages) page.cancel();
@@ -109,12 +91,13 @@ export async function startSweep(job: SweepJob): Promise<Sweep> {
   let residentBytes: readonly (number | null)[] | null = null;
   const released = lanes.then(async () => {
     stopProgress();
-    await pool.ended();
+    await Promise.all([ahead?.over, pool.ended()]);
     // The next sweep may take the arenas at once: from here on their control pages are not ours.
     pages.splice(1);
     try {
       if (!control.cancelled) residentBytes = (await job.mapping?.views?.residentBytes()) ?? null;
     } finally {
+      if (task.keepTables) adviseExactFolios(task, "normal", shim);
       try {
         job.mapping?.release();
       } finally {
@@ -152,7 +135,7 @@ export async function startSweep(job: SweepJob): Promise<Sweep> {
         if (lane.status === "rejected") throw lane.reason;
         return lane.value;
       });
-      return { chunks: chunks.length, workers, residentBytes, ...summary(results, control) };
+      return { chunks: chunks.length, workers, residentBytes, ...summary(results, control, ahead) };
     } finally {
       signal.unwatch();
       stopProgress();
@@ -190,6 +173,7 @@ function laneTask(job: SweepJob, done: DoneChunks): LaneTask {
     windows: job.windows,
     files: job.files,
     strategy: job.strategy,
+    exactFolios: job.files.map((file) => job.strategy !== "read" && wantsExactFolios(file)),
     hintBytes: Math.min(...job.files.map(({ fd }) => hintBytes(fd))),
     keepTables: job.mapping?.keepTables ?? false,
     keepGoing: job.keepGoing,
@@ -221,13 +205,14 @@ function inFileOrder(a: LaneFailure, b: LaneFailure): number {
   return a.path < b.path ? -1 : 1;
 }
 
-function summary(results: readonly LaneResult[], control: ControlPage) {
+function summary(results: readonly LaneResult[], control: ControlPage, ahead: HeadStart | null) {
   const sum = (of: (result: LaneResult) => number) =>
     results.reduce((total, result) => total + of(result), 0);
   // Lanes that all counted the process's faults counted the same ones.
   const faults = (of: (result: LaneResult) => number) =>
     results.some(({ faultsOf }) => faultsOf === "process") ? Math.max(...results.map(of)) : sum(of);
-  const startedMs = Math.min(...results.map((result) => result.startedMs));
+  const started = results.map((result) => result.startedMs);
+  const startedMs = ahead?.startedMs ?? Math.min(...started);
   const endedMs = Math.max(...results.map((result) => result.endedMs));
   return {
     seconds: (endedMs - startedMs) / 1000,

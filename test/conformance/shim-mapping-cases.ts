@@ -111,7 +111,13 @@ export const mappingCases: readonly Case<Subject>[] = [
     run: (subject) =>
       withFile(subject, "hints", (fd) => {
         const { shim } = subject;
-        for (const advice of ["will-need", "huge-pages", "drop-tables"] as const) {
+        for (const advice of [
+          "will-need",
+          "huge-pages",
+          "drop-tables",
+          "random",
+          "normal",
+        ] as const) {
           assert.equal(typeof shim.advise(UNMAPPED, 65_536, advice), "boolean");
         }
         const stretch = { fd, offset: 65_536, byteLength: 65_536, address: 0n };

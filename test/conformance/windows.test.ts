@@ -183,6 +183,7 @@ describe("a sweep over views", () => {
       windows: layout.windows,
       files: [file],
       strategy: "populate",
+      exactFolios: [],
       hintBytes: MIB,
       keepTables: false,
       keepGoing: false,

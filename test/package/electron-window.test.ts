@@ -11,6 +11,7 @@ import {
   expect,
   inject,
   it,
+  onTestFinished,
   vi,
 } from "vitest";
 import type { Message, ModelView, Status } from "../../examples/electron/src/ipc.ts";
@@ -188,6 +189,7 @@ describe("the example's window, in Chromium", () => {
     await writeSyntheticModel({ kind: "moe", path: model, targetBytes: 24 * 1024 ** 2 });
     await evict([{ path: model }]);
     const warmer = await WarmerProcess.start(join(app, "dist/warmer.js"));
+    onTestFinished(() => warmer.end());
     let delivered = Promise.resolve();
     warmer.onMessage((message) => {
       delivered = delivered.then(() => window.send(message));
@@ -210,7 +212,6 @@ describe("the example's window, in Chromium", () => {
       () => document.getElementById("title")?.textContent === "Resident",
     );
     expect(await window.text("#resident")).toMatch(/ (100|9\d) %$/);
-    await warmer.end();
   });
 });
 
