@@ -3,6 +3,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { compileTools } from "./compile.ts";
+import { leaveFree } from "./held-memory.ts";
 import { describeMachine } from "./machine.ts";
 import { renderMachine, renderScope } from "./markdown.ts";
 import type { BenchResult, ScopeResult } from "./result.ts";
@@ -24,6 +25,7 @@ const startedAt = new Date().toISOString();
 const subjects = new Subjects(settings.dir, settings.dropCaches);
 const machine = await describeMachine(subjects.folder);
 const tools = await compileTools();
+if (settings.freeBytes !== undefined) await leaveFree(settings.freeBytes, tools);
 const say = (line: string) => console.error(line);
 console.log(renderMachine(machine));
 
