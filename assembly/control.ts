@@ -1,6 +1,6 @@
 /**
  * The control page: the first page of every memory that takes part in a sweep. The kernels use the
- * two words below; `src/sweep/control.ts` names the rest.
+ * two words below; `src/control.ts` names the rest.
  *
  * ```
  *   +0   u32  cancel     not 0: stop at the next look

@@ -80,7 +80,8 @@ export async function planRegions(
       const entry = byPath.get(region.path);
       if (entry === undefined) throw new RangeError(`${region.path} is not part of the plan`);
       const index = files.findIndex((each) => each.file === entry.file);
-      return { index, file: entry.file, range: rangeOf(region, entry.file) };
+      const { offset, byteLength } = rangeOf(region, entry.file);
+      return { index, file: entry.file, range: { offset, byteLength } };
     },
     close,
   };
