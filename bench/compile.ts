@@ -5,7 +5,7 @@ import { isInstalled, runProgram } from "./process.ts";
 const FLAGS = {
   fill: ["-O2", "-pthread"],
   "next-mapping": ["-O2"],
-  "hold-memory": ["-O2"],
+  "take-memory": ["-O2"],
   // A decoder's kernels are vectorised for the processor at hand.
   decode: ["-O3", "-march=native"],
   "touch-pages": ["-O2", "-shared", "-fPIC"],

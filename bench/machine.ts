@@ -38,9 +38,14 @@ export async function describeMachine(folder: string): Promise<Machine> {
     readAheadKb: numberIn(`/sys/class/bdi/${device}/read_ahead_kb`),
     rotational: rotational(device),
     transparentHugePages: textOf("/sys/kernel/mm/transparent_hugepage/enabled"),
-    hypervisor: textOf("/proc/cpuinfo")?.includes("hypervisor") ?? null,
+    hypervisor: isGuest(),
     damonPageOut: damonPageOut(),
   };
+}
+
+/** Whether there is a hypervisor below; `null` where the processor does not say. */
+export function isGuest(): boolean | null {
+  return textOf("/proc/cpuinfo")?.includes("hypervisor") ?? null;
 }
 
 /** `MAJOR:MINOR` of the file system a path lies on (`gnu_dev_major`, sys/sysmacros.h). */

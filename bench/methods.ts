@@ -12,12 +12,6 @@ export interface Method {
   readonly skipped?: string | undefined;
   /** Whether what it reads stays in the page cache. */
   readonly fillsCache: boolean;
-  /**
-   * Whether it makes the file cold itself, and proves it. A hypervisor may take back what the eviction
-   * frees within a second or two, and then every page is given to the guest anew: a program that
-   * takes longer to start would pay for more of them.
-   */
-  readonly coolsItself?: boolean;
   /** Fills and says how fast: `gibPerSecond`, and what else it knows. */
   fill(path: string, options?: RunOptions): Promise<Sample>;
 }
@@ -56,9 +50,8 @@ export function prefaultMethod(name: string, options?: PrefaultOptions): Method 
   return {
     name,
     fillsCache: true,
-    coolsItself: true,
     async fill(path, run) {
-      const task: SweepTask = { path, cools: true, ...(options && { options }) };
+      const task: SweepTask = { path, ...(options && { options }) };
       const { result } = await runChild<SweepOutcome>("sweep", task, run);
       const [report] = result.reports;
       const [callSeconds = Number.NaN] = result.callSeconds;

@@ -27,9 +27,7 @@ writeFileSync(readme, text);
 function machine(): string {
   const { settings, startedAt } = result;
   const bytes = formatBytes(settings.bytes);
-  const { freeBytes, rounds } = settings;
-  const free = freeBytes === undefined ? "" : `, ${formatBytes(freeBytes)} of memory left free`;
-  const run = `- this run: ${startedAt.slice(0, 10)}, files of ${bytes}, ${rounds} rounds${free}`;
+  const run = `- this run: ${startedAt.slice(0, 10)}, files of ${bytes}, ${settings.rounds} rounds`;
   return `${renderMachine(result.machine)}\n${run}`;
 }
 

@@ -3,8 +3,8 @@
  */
 import { writeFileSync } from "node:fs";
 import { compileTools } from "./compile.ts";
-import { leaveFree } from "./held-memory.ts";
-import { describeMachine } from "./machine.ts";
+import { GuestMemory } from "./guest-memory.ts";
+import { describeMachine, isGuest } from "./machine.ts";
 import { renderMachine, renderScope } from "./markdown.ts";
 import type { BenchResult, ScopeResult } from "./result.ts";
 import { SCOPES } from "./scopes/index.ts";
@@ -22,10 +22,10 @@ try {
 // The product's kill switch would turn every sweep here into a skip.
 delete process.env["SHARPI_PREFAULT"];
 const startedAt = new Date().toISOString();
-const subjects = new Subjects(settings.dir, settings.dropCaches);
-const machine = await describeMachine(subjects.folder);
 const tools = await compileTools();
-if (settings.freeBytes !== undefined) await leaveFree(settings.freeBytes, tools);
+const memory = new GuestMemory(tools, isGuest() === true);
+const subjects = new Subjects(settings.dir, memory, settings.dropCaches);
+const machine = await describeMachine(subjects.folder);
 const say = (line: string) => console.error(line);
 console.log(renderMachine(machine));
 

@@ -29,8 +29,6 @@ export interface Settings {
   readonly quick: boolean;
   /** Empties the page cache of the whole machine before each cold run. */
   readonly dropCaches: boolean;
-  /** Bytes of memory to leave free for the length of the run; all there is when left out. */
-  readonly freeBytes: number | undefined;
   /** Bytes a second of the capped device. */
   readonly capBytes: number;
   /** The folder whose `node_modules` holds node-llama-cpp. */
@@ -48,7 +46,6 @@ export const USAGE = `npm run bench -- [options]
   --quick          small and few: does it run at all
   --cap N          bytes a second of the capped device                     [524288000]
   --engine DIR     folder with node-llama-cpp in its node_modules          [build/engine]
-  --leave-free N   hold all memory but N bytes: under a hypervisor that takes free memory back
   --drop-caches    as root: also empty the machine's page cache before each cold run`;
 
 /** @throws Error that says what was wrong */
@@ -63,7 +60,6 @@ export function parseSettings(argv: readonly string[]): Settings {
       dir: { type: "string" },
       quick: { type: "boolean", default: false },
       "drop-caches": { type: "boolean", default: false },
-      "leave-free": { type: "string" },
       cap: { type: "string", default: String(500 * 1024 ** 2) },
       engine: { type: "string", default: "build/engine" },
     },
@@ -80,8 +76,6 @@ export function parseSettings(argv: readonly string[]): Settings {
     dir: values.dir,
     quick,
     dropCaches: values["drop-caches"],
-    freeBytes:
-      values["leave-free"] === undefined ? undefined : whole("leave-free", values["leave-free"]),
     capBytes: whole("cap", values.cap),
     engine: values.engine,
   };

@@ -5,6 +5,7 @@ import { loadShim } from "../shims/index.ts";
 import { evict } from "../src/residency/evict.ts";
 import { formatBytes } from "../src/units.ts";
 import { writeSyntheticModel } from "../test/models/synthetic-model.ts";
+import type { GuestMemory } from "./guest-memory.ts";
 import { temporaryFolder } from "./temp-folder.ts";
 
 const STEP_BYTES = 4 * 1024 ** 2;
@@ -12,11 +13,13 @@ const STEP_BYTES = 4 * 1024 ** 2;
 /** The files the scopes fill. Made on first use, and kept where a folder was named. */
 export class Subjects {
   readonly folder: string;
+  readonly memory: GuestMemory;
   readonly #dropCaches: boolean;
 
-  constructor(folder: string | undefined, dropCaches: boolean) {
+  constructor(folder: string | undefined, memory: GuestMemory, dropCaches: boolean) {
     if (folder !== undefined) mkdirSync(folder, { recursive: true });
     this.folder = folder ?? temporaryFolder();
+    this.memory = memory;
     this.#dropCaches = dropCaches;
   }
 
@@ -66,16 +69,20 @@ export class Subjects {
   /**
    * Makes a file cold, and proves it.
    *
+   * @param memory whether the hypervisor, if any, has given the memory the file will be filled into
    * @throws Error when any of it stays resident: what follows would be no cold run
    */
-  async cool(path: string): Promise<void> {
+  async cool(path: string, memory: "given" | "taken back" = "given"): Promise<void> {
     if (this.#dropCaches) writeFileSync("/proc/sys/vm/drop_caches", "3");
-    const regions = [{ path, offset: 0, byteLength: statSync(path).size }];
+    const byteLength = statSync(path).size;
+    const regions = [{ path, offset: 0, byteLength }];
     let residentBytes: number | null = null;
     for (let attempt = 0; attempt < 3 && residentBytes !== 0; attempt++) {
       ({ residentBytesAfter: residentBytes } = await evict(regions));
     }
     if (residentBytes !== 0) throw new Error(`not cold: ${residentBytes} bytes stay resident`);
+    if (memory === "given") await this.memory.given(byteLength);
+    else await this.memory.takenBack();
   }
 
   /** Share of the file that is in the page cache, in percent. */

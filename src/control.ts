@@ -9,6 +9,7 @@
  *   +16  u32  next chunk    the chunk that the next free lane takes
  *   +20  u32  large folios  0 not known yet, 1 no, 2 yes
  *   +24  u32  lanes         how many are at work
+ *   +28  u32  small folios  windows that turned out to lie in small ones
  * ```
  */
 export const CONTROL_BYTES = 65_536; // one page of WebAssembly memory
@@ -18,6 +19,14 @@ const PROGRESS = 8 / 8;
 const NEXT_CHUNK = 16 / 4;
 const LARGE_FOLIOS = 20 / 4;
 const LANES = 24 / 4;
+const SMALL_FOLIOS = 28 / 4;
+
+/**
+ * So many windows have to lie in small folios before it is believed of the rest: where a read-ahead
+ * meets another's pages it goes on in small ones, also where large ones are the rule (mm/readahead.c,
+ * `page_cache_ra_order`).
+ */
+const ENOUGH_SMALL = 8;
 
 /** The buffer of a memory that was made `shared`, which the type of `Memory` does not tell. */
 export function sharedBuffer(memory: WebAssembly.Memory): SharedArrayBuffer {
@@ -78,7 +87,17 @@ export class ControlPage {
     return known === 0 ? null : known === 2;
   }
 
-  set largeFolios(found: boolean | null) {
-    Atomics.store(this.#words, LARGE_FOLIOS, found === null ? 0 : found ? 2 : 1);
+  /** What a window lies in that was just filled from the device; `null` when it cannot be told. */
+  sawFolio(isLarge: boolean | null): void {
+    if (isLarge === true) this.settleFolios(true);
+    if (isLarge !== false) return;
+    const seen = Atomics.add(this.#words, SMALL_FOLIOS, 1) + 1;
+    if (seen >= ENOUGH_SMALL) this.settleFolios(false);
+  }
+
+  /** Large ones that were seen once are the rule. */
+  settleFolios(areLarge: boolean): void {
+    if (areLarge) Atomics.store(this.#words, LARGE_FOLIOS, 2);
+    else Atomics.compareExchange(this.#words, LARGE_FOLIOS, 0, 1);
   }
 }

@@ -6,13 +6,11 @@ import { readFileSync, statSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PrefaultOptions, PrefaultReport } from "prefault";
-import { evict, prefault } from "prefault";
+import { prefault } from "prefault";
 
 export interface SweepTask {
   readonly path: string;
   readonly options?: PrefaultOptions;
-  /** Whether to make the file cold first, just before the first sweep. @defaultValue `false` */
-  readonly cools?: boolean;
   /** Sweeps one after the other in this process. @defaultValue `1` */
   readonly times?: number;
 }
@@ -35,7 +33,6 @@ const options: PrefaultOptions = { gate: "always", onError: "throw", log() {}, .
 // What importing set off should be over before anything is measured.
 await sleep(50);
 
-if (task.cools) await cool();
 const before = anonymousBytes();
 let most = before;
 const sampler = setInterval(() => {
@@ -62,15 +59,6 @@ const outcome: SweepOutcome = {
   loopMaxMs: delay.max / 1e6,
 };
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
-
-/** @throws Error when any of the file stays resident: what follows would be no cold run */
-async function cool(): Promise<void> {
-  let left: number | null = null;
-  for (let attempt = 0; attempt < 3 && left !== 0; attempt++) {
-    left = (await evict(target)).residentBytesAfter;
-  }
-  if (left !== 0) throw new Error(`not cold: ${left} bytes stay resident`);
-}
 
 /** `RssAnon` is kept up to date by the kernel; asking costs no walk over the mappings. */
 function anonymousBytes(): number {

@@ -75,12 +75,12 @@ export const cold: Scope = {
   },
 };
 
-function contender(bench: Bench, { name, skipped, coolsItself, fill }: Method, path: string) {
+function contender(bench: Bench, { name, skipped, fill }: Method, path: string) {
   return {
     name,
     skipped,
     async run() {
-      if (!coolsItself) await bench.subjects.cool(path);
+      await bench.subjects.cool(path);
       const filled = await fill(path);
       if (name === CEILING) return filled;
       const residentPercent = await bench.subjects.residentPercent(path);

@@ -74,11 +74,11 @@ async function compareReaders(bench: Bench, model: string) {
   const nothing: Method = { name: NOTHING, fillsCache: false, fill: async () => ({}) };
   const methods = [nothing, prefaultMethod(PREFAULT), ...(await peerMethods(bench))];
   return interleave(
-    methods.map(({ name, skipped, coolsItself, fill }) => ({
+    methods.map(({ name, skipped, fill }) => ({
       name,
       skipped: skipped ?? bench.tools.missing,
       async run() {
-        if (!coolsItself) await bench.subjects.cool(model);
+        await bench.subjects.cool(model);
         await fill(model);
         return decodeTokens(bench, model, list);
       },

@@ -1,6 +1,14 @@
 import type { Bench, Scope } from "../bench.ts";
 import { capReads } from "../cap.ts";
-import { allMethods, CEILING, type Method, PREFAULT, REFERENCE, VMTOUCH } from "../methods.ts";
+import {
+  allMethods,
+  CEILING,
+  LLAMA,
+  type Method,
+  PREFAULT,
+  REFERENCE,
+  VMTOUCH,
+} from "../methods.ts";
 import type { RunOptions } from "../process.ts";
 import { nextMapping } from "../readers.ts";
 import { type Check, type Column, medianOf, type Row, ratio, type Table } from "../result.ts";
@@ -26,15 +34,15 @@ export const peers: Scope = {
   compares:
     "Ways to make a cold file resident, each in a process of its own, on the device as it is, on a " +
     "disk made of a file of it that reads ahead 128 KiB, as a disk does that nobody tuned, and on the " +
-    "device behind a blkio cgroup; and after each, a fresh process that maps the file and touches " +
-    "every page in one thread. Times are from the start of the program to its end; for " +
+    "device behind a blkio cgroup; in a guest, also into memory that its hypervisor has yet to give. " +
+    "After each, a fresh process maps the file and touches every page in one thread. Times are from the start of the program to its end; for " +
     "prefault, of the library call, with its threads started and stopped.",
   wrongWhen: [
     "the file is not cold before a fill (checked: residency must read 0, else the run does not count)",
     "a host cache below the device answers (the order of the peers rotates, so it serves them all)",
     "someone else reads the device (the spread shows it; the capped device is the steady one)",
-    "the hypervisor takes back what an eviction frees, and a fill waits for it to give each page again " +
-      "(each fill follows its eviction at once; where it happens all the same, the spread shows it)",
+    "the hypervisor has not given the memory that is filled (before each run more is taken, written to " +
+      "and given back than the file has, except where the table says otherwise)",
     "the kernel evicts between fill and next mapping (resident % is taken in between)",
   ],
   async run(bench) {
@@ -44,12 +52,14 @@ export const peers: Scope = {
     const open = await compare(bench, path, methods, {});
     const table: Table = { ...shape, id: "peers", title: "The device as it is", rows: open };
 
+    const fresh = await runFresh(bench, path, methods);
     const untuned = await runUntuned(bench, methods);
     const capped = await runCapped(bench, methods);
     return {
-      tables: [table, untuned, capped].filter((each) => each !== null),
+      tables: [table, fresh, untuned, capped].filter((each) => each !== null),
       checks: [
         ...against(open, "the device as it is"),
+        ...(fresh === null ? [] : against(fresh.rows, "memory yet to be given")),
         ...(untuned === null ? [] : against(untuned.rows, "128 KiB read ahead")),
         {
           what: "cold fill on the capped device, of the cap",
@@ -100,6 +110,22 @@ function throughCache(rows: readonly Row[]): string[] {
   return rows.map((row) => row.name).filter((name) => name !== PREFAULT && name !== CEILING);
 }
 
+/** Those that differ by how many processors they use; each run waits for its condition. */
+const FRESH: readonly string[] = [PREFAULT, VMTOUCH, LLAMA, REFERENCE];
+
+async function runFresh(
+  bench: Bench,
+  path: string,
+  methods: readonly Method[],
+): Promise<Table | null> {
+  if (!bench.subjects.memory.varies) return null;
+  const title = "Into memory that the hypervisor has yet to give";
+  bench.say(` ${title}`);
+  const chosen = methods.filter(({ name }) => FRESH.includes(name));
+  const rows = await compare(bench, path, chosen, {}, "taken back");
+  return { ...shape, id: "peers-fresh", title, rows };
+}
+
 async function runUntuned(bench: Bench, methods: readonly Method[]): Promise<Table | null> {
   const { subjects, settings, say } = bench;
   const disk = untunedDisk(subjects.folder, Math.ceil(1.4 * settings.bytes));
@@ -110,7 +136,7 @@ async function runUntuned(bench: Bench, methods: readonly Method[]): Promise<Tab
   try {
     const title = "A disk that nobody tuned: 128 KiB read ahead";
     say(` ${title}`);
-    const own = new Subjects(disk.folder, settings.dropCaches);
+    const own = new Subjects(disk.folder, subjects.memory, settings.dropCaches);
     const path = await own.file(settings.bytes);
     const rows = await compare({ ...bench, subjects: own }, path, methods, {});
     return { ...shape, id: "peers-untuned", title, rows };
@@ -142,13 +168,14 @@ async function compare(
   path: string,
   methods: readonly Method[],
   options: RunOptions,
+  memory: "given" | "taken back" = "given",
 ): Promise<Row[]> {
   const rows = await interleave(
-    methods.map(({ name, skipped, fillsCache, coolsItself, fill }) => ({
+    methods.map(({ name, skipped, fillsCache, fill }) => ({
       name,
       skipped,
       async run() {
-        if (!coolsItself) await subjects.cool(path);
+        await subjects.cool(path, memory);
         const filled = await fill(path, options);
         if (!fillsCache) return filled;
         const residentPercent = await subjects.residentPercent(path);

@@ -1,6 +1,5 @@
-import { fstatSync, readSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import type { Fence, Shim } from "../../shims/index.ts";
-import { FOLIO_BYTES } from "../arena/layout.ts";
 import type { ControlPage } from "../control.ts";
 import type { FileSource } from "../files.ts";
 import { bindKernels, type Kernels } from "../kernels/kernels.ts";
@@ -11,9 +10,6 @@ import { type FilledWindow, inLargeFolio, lastFolioIsCold } from "./large-folios
 import type { LaneTask } from "./protocol.ts";
 import { WindowSize } from "./window-size.ts";
 
-/** Windows grow while they take less than 10 ms: one so large was filled faster than from a device. */
-const WARM_WINDOW_BYTES = 16 * 1024 ** 2;
-
 /** A window of a stretch, as the mapping and the kernels see it. */
 interface MappedWindow extends FilledWindow {
   readonly stretch: Stretch;
@@ -21,8 +17,6 @@ interface MappedWindow extends FilledWindow {
   /** Where it begins in its arena's memory, in bytes. */
   readonly linear: number;
   readonly file: FileSource;
-  /** Whether it begins its stretch. */
-  readonly isFirst: boolean;
 }
 
 /**
@@ -46,7 +40,6 @@ export class MappedFiller implements Filler {
   readonly #windowSize = new WindowSize();
   readonly #exactFolios: ExactFolios;
   readonly #reader: ReadFiller;
-  readonly #byte = new Uint8Array(1);
   #last: MappedWindow | undefined;
 
   constructor(task: LaneTask, control: ControlPage, shim: Shim) {
@@ -65,15 +58,13 @@ export class MappedFiller implements Filler {
     if (!isExact) this.#hint(whole);
     for (let done = 0; done < stretch.byteLength && !this.#control.cancelled; ) {
       const byteLength = Math.min(this.#windowSize.bytes, stretch.byteLength - done);
-      const started = performance.now();
       const window = this.#window(stretch, done, byteLength);
       try {
-        this.#fillWindow(window, isExact);
+        this.#fillWindow(window);
       } catch (cause) {
         if (cause instanceof FileShrank) throw cause;
         throw new FillFailed(window.fileOffset, byteLength, cause);
       }
-      this.#windowSize.took(performance.now() - started);
       done += byteLength;
     }
     if (isExact) this.#exactFolios.clearMarks(whole);
@@ -85,9 +76,10 @@ export class MappedFiller implements Filler {
   }
 
   close(): void {
-    // Nothing came from the device: then what the last window lies in has to do.
+    // Next to nothing came from the device: then what the last window lies in has to do.
     if (this.#knowsNothing && !this.#control.cancelled && this.#last !== undefined) {
-      this.#control.largeFolios = inLargeFolio(this.#shim, this.#last);
+      const areLarge = inLargeFolio(this.#shim, this.#last);
+      if (areLarge !== null) this.#control.settleFolios(areLarge);
     }
     for (const fence of this.#fences.values()) fence?.close();
     this.#fences.clear();
@@ -110,7 +102,6 @@ export class MappedFiller implements Filler {
     const window = { ...restOf(stretch, fileOffset), byteLength };
     return {
       stretch: window,
-      isFirst: done === 0,
       kernels,
       linear,
       address,
@@ -131,30 +122,18 @@ export class MappedFiller implements Filler {
     }
   }
 
-  #fillWindow(window: MappedWindow, isExact: boolean): void {
+  #fillWindow(window: MappedWindow): void {
     const tells = this.#knowsNothing && lastFolioIsCold(this.#shim, window);
-    if (this.#populates) this.#populate(window, isExact);
-    if (!this.#touch(window)) this.#fillUntouched(window);
-    if (tells) this.#control.largeFolios = inLargeFolio(this.#shim, window);
-    this.#last = window;
-  }
-
-  /**
-   * Folio by folio, reading one byte of each first: a fault that the kernel takes on somebody's
-   * behalf stops at the end of what is being read ahead, 130 times a GiB, while a read keeps the
-   * read-ahead going (`npm run bench -- --scope pool`). The first folio of a chunk has to be a fault,
-   * since that is what asks for large folios. A window that has grown large comes from memory.
-   */
-  #populate(
-    { address, byteLength, fd, fileOffset, isFirst }: MappedWindow,
-    isExact: boolean,
-  ): void {
-    const isWhole = isExact || byteLength >= WARM_WINDOW_BYTES;
-    const step = isWhole ? byteLength : FOLIO_BYTES;
-    for (let at = 0; at < byteLength; at += step) {
-      if (!isWhole && (at > 0 || !isFirst)) readSync(fd, this.#byte, 0, 1, fileOffset + at);
-      this.#shim.populate(address + BigInt(at), Math.min(step, byteLength - at));
+    const started = performance.now();
+    if (this.#populates) {
+      this.#shim.populate(window.address, window.byteLength);
+      // The touch behind it looks at the cancel word by itself, however long it takes.
+      this.#windowSize.took(performance.now() - started);
     }
+    if (!this.#touch(window)) this.#fillUntouched(window);
+    if (!this.#populates) this.#windowSize.took(performance.now() - started);
+    if (tells) this.#control.sawFolio(inLargeFolio(this.#shim, window));
+    this.#last = window;
   }
 
   /** @returns whether the window was touched: not without the file being held still */

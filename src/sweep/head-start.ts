@@ -6,6 +6,9 @@ import type { SweepJob } from "./job.ts";
 /** Of libuv's four threads, which belong to the whole process, so many. */
 const AT_ONCE = 2;
 
+/** What one of them is asked for: enough to keep a fast device busy, and over soon on a slow one. */
+const PIECE_BYTES = 4 * FOLIO_BYTES;
+
 export interface HeadStart {
   /** On the clock of the lanes. */
   readonly startedMs: number;
@@ -37,7 +40,7 @@ export function headStart(job: SweepJob, control: ControlPage, shim: Shim): Head
   return { startedMs, over };
 }
 
-/** Folio by folio, so that the end of each is soon. */
+/** From the first chunk on, piece by piece. */
 function* windowsOf({ chunks, windows, mapping }: SweepJob) {
   for (let index = 0; index < chunks.length; index++) {
     const { offset, byteLength } = chunks.at(index);
@@ -45,10 +48,10 @@ function* windowsOf({ chunks, windows, mapping }: SweepJob) {
     const arena = mapping?.arenas[window.arena];
     if (arena === undefined) return;
     const address = arena.base + BigInt((offset % ARENA_BYTES) + arena.skew);
-    for (let done = 0; done < byteLength; done += FOLIO_BYTES) {
+    for (let done = 0; done < byteLength; done += PIECE_BYTES) {
       yield {
         address: address + BigInt(done),
-        byteLength: Math.min(FOLIO_BYTES, byteLength - done),
+        byteLength: Math.min(PIECE_BYTES, byteLength - done),
       };
     }
   }

@@ -8,9 +8,13 @@ const LEAST_BYTES = 2 * 1024 ** 2;
  */
 const MOST_BYTES = 64 * 1024 ** 2;
 
-/** A window is over in about this time, so that an abort is noticed on any device. */
-const LONG_MS = 40;
-const SHORT_MS = 10;
+/**
+ * A window is over in about this time, so that an abort is noticed on any device. As long as that
+ * allows: while one lane's large window is read, the others touch theirs, and neither the device nor
+ * a processor waits (`npm run bench -- --scope pool`).
+ */
+const LONG_MS = 150;
+const SHORT_MS = 30;
 
 /**
  * How much a lane fills between two looks at the cancel word: small on a slow device, where a

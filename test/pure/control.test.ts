@@ -18,16 +18,25 @@ describe("the control page", () => {
     control.addProgress(2 ** 40);
     control.addProgress(1);
     control.cancel();
-    control.largeFolios = false;
+    control.settleFolios(false);
     expect(control.takeChunk()).toBe(0);
     expect(control.takeChunk()).toBe(1);
     expect(control.progress).toBe(2 ** 40 + 1);
     expect(control.cancelled).toBe(true);
     expect(control.largeFolios).toBe(false);
-    control.largeFolios = true;
-    expect(control.largeFolios).toBe(true);
-    control.largeFolios = null;
+  });
+
+  test("believes in large folios at once, and in small ones after several windows", () => {
+    const control = page();
+    control.sawFolio(null);
+    for (let window = 0; window < 7; window++) control.sawFolio(false);
     expect(control.largeFolios).toBeNull();
+    control.sawFolio(false);
+    expect(control.largeFolios).toBe(false);
+    control.sawFolio(true);
+    expect(control.largeFolios).toBe(true);
+    control.settleFolios(false);
+    expect(control.largeFolios).toBe(true);
   });
 
   test("is one page for all who look at its buffer", () => {
@@ -44,7 +53,7 @@ describe("the control page", () => {
     control.cancel();
     control.addProgress(2 ** 40);
     control.takeChunk();
-    control.largeFolios = true;
+    control.sawFolio(true);
     control.reset();
     expect(control.cancelled).toBe(false);
     expect(control.progress).toBe(0);
