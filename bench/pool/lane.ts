@@ -2,10 +2,9 @@
  * A lane of the pool bench: the product's kernels and shim, with everything the product has settled
  * on left open. Threads stay for all runs, so that no run pays for starting them.
  */
-import { readSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { loadShim, type Shim } from "../../shims/index.ts";
-import { ARENA_BYTES, FOLIO_BYTES, locate, type Window } from "../../src/arena/layout.ts";
+import { ARENA_BYTES } from "../../src/arena/layout.ts";
 import { ControlPage } from "../../src/control.ts";
 import { bindKernels } from "../../src/kernels/kernels.ts";
 import { ChunkTable } from "../../src/plan/merge.ts";
@@ -17,12 +16,6 @@ export interface LaneSettings {
   readonly windowBytes: number;
   /** Size of each `WILLNEED` over a chunk before it is filled; 0 for none. */
   readonly hintBytes: number;
-  /**
-   * Reads one byte by `pread` at every large folio but a chunk's first, before it is populated.
-   * Populating alone passes by the read-ahead's marker, so that every second folio waits for the
-   * device; a read meets it, and fails with an error where a touch would raise a signal.
-   */
-  readonly nudge: boolean;
   /** Whether a chunk is filled under random access, where the kernel reads folio by folio. */
   readonly random: boolean;
   /** When a lane drops the page tables of what it filled. */
@@ -32,8 +25,6 @@ export interface LaneSettings {
 export interface LaneOrder extends LaneSettings {
   readonly control: SharedArrayBuffer;
   readonly chunks: SharedArrayBuffer;
-  readonly fd: number;
-  readonly windows: readonly Window[];
   readonly arenas: readonly { memory: WebAssembly.Memory; base: bigint; skew: number }[];
 }
 
@@ -44,7 +35,6 @@ export interface LaneTimes {
   readonly majorFaults: number;
 }
 
-const oneByte = new Uint8Array(1);
 const shim = await loadShim();
 parentPort?.on("message", (order: LaneOrder) => parentPort?.postMessage(run(order, shim)));
 parentPort?.postMessage("ready");
@@ -73,9 +63,7 @@ function run(order: LaneOrder, shim: Shim): LaneTimes {
       });
     }
     if (order.random) shim.advise(address, byteLength, "random");
-    const { fileOffset } = locate(order.windows, offset);
-    inPieces(order.nudge ? FOLIO_BYTES : order.windowBytes, (done, bytes) => {
-      if (order.nudge && done > 0) readSync(order.fd, oneByte, 0, 1, fileOffset + done);
+    inPieces(order.windowBytes, (done, bytes) => {
       if (order.mode !== "touch") shim.populate(address + BigInt(done), bytes);
       if (order.mode !== "populate")
         kernels[index]?.touch_pages(linear + done, bytes, shim.pageBytes);

@@ -53,8 +53,6 @@ export class Lanes {
       }
       const order: LaneOrder = {
         ...settings,
-        fd: handle.fd,
-        windows: layout.windows,
         control: new SharedArrayBuffer(CONTROL_BYTES),
         chunks: cutChunks(layout.pieces, settings.chunkBytes).buffer,
         arenas: arenas.map(({ memory, base, skew }) => ({ memory, base, skew })),

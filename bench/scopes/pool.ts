@@ -52,8 +52,6 @@ const FACTORS: readonly Factor[] = [
           largeFolios,
         })),
       ),
-      { name: "populate, large, a byte read first", mode: "populate", nudge: true },
-      { name: "both, large, a byte read first", nudge: true },
       { name: "both, large, random access", random: true },
     ],
   },
@@ -86,7 +84,7 @@ export const pool: Scope = {
   name: "pool",
   compares:
     "Lanes over the same mapping, with one setting varied at a time around: both populate and touch, " +
-    "large folios asked for, no hint, chunks of 32 MiB, windows of 8 MiB, tables dropped after each " +
+    "large folios asked for, no hint, chunks and windows of 32 MiB, tables dropped after each " +
     "chunk, twice as many lanes as cores. Cold, and over a resident file with page tables empty. The " +
     "lanes are the bench's own around the product's kernel and shim, so that everything can be varied; " +
     "threads are started beforehand.",
@@ -103,9 +101,8 @@ export const pool: Scope = {
       chunkBytes: 32 * MIB,
       largeFolios: true,
       mode: "both",
-      windowBytes: 8 * MIB,
+      windowBytes: 32 * MIB,
       hintBytes: 0,
-      nudge: false,
       random: false,
       dropTables: "chunk",
     };
