@@ -1,64 +1,76 @@
 import { length_of, offset_of, REGION_BYTES, store_region } from "./region";
 
+/** A pass sorts by one byte of the offsets. */
+const DIGIT_BITS: u64 = 8;
+const DIGITS: usize = 1 << 8;
+
+/** One u32 a digit, behind the regions of the scratch space. */
+const COUNTERS_BYTES: usize = DIGITS * 4;
+
 /**
  * Sorts `count` regions at `regions` by offset, stably, and returns the address the result lies at:
  * `regions` or `scratch`, whichever the last pass wrote.
  *
- * A bottom-up merge sort that starts from the runs already there, so the common input (tensors in
- * file order) costs one pass. `scratch` holds as many regions as `regions`; the two do not overlap.
+ * A radix sort from the lowest byte up: what it does next never depends on a comparison, which would
+ * be a coin toss to the processor. Bytes that are the same in all offsets take no pass, and regions
+ * in order, as tensors mostly come, take none at all.
+ *
+ * `scratch` holds as many regions as `regions` and 1024 bytes more; the two do not overlap.
  */
 export function sort_regions(regions: usize, count: u32, scratch: usize): usize {
   const bytes = <usize>count * REGION_BYTES;
+  const counters = scratch + bytes;
+  const differing = disorder(regions, bytes);
   let from = regions;
   let to = scratch;
-  let pairs: u32;
-  do {
-    pairs = 0;
-    for (let at: usize = 0; at < bytes; ) {
-      const middle = run_end(from, at, bytes);
-      const end = middle < bytes ? run_end(from, middle, bytes) : bytes;
-      merge_runs(from, at, middle, end, to);
-      at = end;
-      pairs++;
-    }
+  for (let shift: u64 = 0; shift < 64; shift += DIGIT_BITS) {
+    if (((differing >> shift) & (DIGITS - 1)) == 0) continue;
+    sort_by_digit(from, bytes, to, counters, shift);
     const written = to;
     to = from;
     from = written;
-    // When a single pair of runs was left, that pass put everything in order.
-  } while (pairs > 1);
+  }
   return from;
 }
 
-/** Where the ascending run that begins at `at` ends. */
-function run_end(base: usize, at: usize, bytes: usize): usize {
-  let next = at + REGION_BYTES;
-  while (next < bytes && offset_of(base + next) >= offset_of(base + next - REGION_BYTES)) {
-    next += REGION_BYTES;
+/** The bits in which some offsets differ from the first; none when all are in order. */
+function disorder(regions: usize, bytes: usize): u64 {
+  if (bytes == 0) return 0;
+  const first = offset_of(regions);
+  let before = first;
+  let differing: u64 = 0;
+  let descends = false;
+  for (let at: usize = REGION_BYTES; at < bytes; at += REGION_BYTES) {
+    const offset = offset_of(regions + at);
+    descends = descends || offset < before;
+    differing |= offset ^ first;
+    before = offset;
   }
-  return next;
+  return descends ? differing : 0;
 }
 
-/**
- * Takes the smaller of two by selection and not by branch: which run it comes from is a coin toss to
- * the processor, and a wrong guess costs as much as ten of these turns.
- */
-function merge_runs(from: usize, start: usize, middle: usize, end: usize, to: usize): void {
-  let left = from + start;
-  let right = from + middle;
-  let out = to + start;
-  const leftEnd = right;
-  const rightEnd = from + end;
-  while (left < leftEnd && right < rightEnd) {
-    // `<=` takes the left one of equals, which keeps the sort stable.
-    const takesLeft = offset_of(left) <= offset_of(right);
-    const source = select<usize>(left, right, takesLeft);
-    store_region(out, offset_of(source), length_of(source));
-    const step = select<usize>(REGION_BYTES, 0, takesLeft);
-    left += step;
-    right += REGION_BYTES - step;
-    out += REGION_BYTES;
+function counter_of(counters: usize, offset: u64, shift: u64): usize {
+  return counters + ((<usize>(offset >> shift) & (DIGITS - 1)) << 2);
+}
+
+function sort_by_digit(from: usize, bytes: usize, to: usize, counters: usize, shift: u64): void {
+  memory.fill(counters, 0, COUNTERS_BYTES);
+  for (let at: usize = 0; at < bytes; at += REGION_BYTES) {
+    const counter = counter_of(counters, offset_of(from + at), shift);
+    store<u32>(counter, load<u32>(counter) + <u32>REGION_BYTES);
   }
-  // One of the two is used up; the other goes over as it is.
-  memory.copy(out, left, leftEnd - left);
-  memory.copy(out + (leftEnd - left), right, rightEnd - right);
+  // From how many bytes each digit takes to where its first one goes.
+  let next = <u32>to;
+  for (let at: usize = 0; at < COUNTERS_BYTES; at += 4) {
+    const taken = load<u32>(counters + at);
+    store<u32>(counters + at, next);
+    next += taken;
+  }
+  for (let at: usize = 0; at < bytes; at += REGION_BYTES) {
+    const offset = offset_of(from + at);
+    const counter = counter_of(counters, offset, shift);
+    const place = load<u32>(counter);
+    store_region(place, offset, length_of(from + at));
+    store<u32>(counter, place + <u32>REGION_BYTES);
+  }
 }

@@ -7,8 +7,9 @@ import { type Gate, type GateAnswer, shouldRun } from "./gate.ts";
 import { orAbort } from "./left-behind.ts";
 import { availableBytes, totalBytes } from "./memory/memory.ts";
 import type { ResolvedOptions } from "./options.ts";
-import { type ChunkTable, cutChunks } from "./plan/merge.ts";
+import { cutChunks } from "./plan/merge.ts";
 import { type Plan, planRegions } from "./plan/plan.ts";
+import type { RangeTable } from "./plan/range-table.ts";
 import { emptyReport, type PrefaultReport } from "./report.ts";
 import { residentBytes } from "./residency/count.ts";
 import type { DoneChunks } from "./sweep/done-chunks.ts";
@@ -20,7 +21,7 @@ import { gibPerSecond, sumKnown } from "./units.ts";
 
 /** Someone who wants the chunks in an order of their own, and to know when each is done. */
 export interface Follower {
-  order(chunks: ChunkTable, layout: Layout, plan: Plan): ChunkTable;
+  order(chunks: RangeTable, layout: Layout, plan: Plan): RangeTable;
   /** The lanes are about to start. */
   started(done: DoneChunks): void;
   /** The run is over, or was skipped: no chunk will be done any more. */

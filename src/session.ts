@@ -1,9 +1,9 @@
 import type { Layout } from "./arena/layout.ts";
 import { PrefaultError } from "./errors.ts";
 import type { PrefaultOptions } from "./options.ts";
-import type { ChunkTable } from "./plan/merge.ts";
 import { layerName, type Part, partsOf } from "./plan/parts.ts";
 import type { Plan } from "./plan/plan.ts";
+import type { RangeTable } from "./plan/range-table.ts";
 import type { FileRegion } from "./plan/region.ts";
 import { prefaultFollowed } from "./prefault.ts";
 import type { PrefaultReport } from "./report.ts";
@@ -106,7 +106,7 @@ class FollowedRun implements Follower {
     });
   }
 
-  order(chunks: ChunkTable, layout: Layout, plan: Plan): ChunkTable {
+  order(chunks: RangeTable, layout: Layout, plan: Plan): RangeTable {
     this.#schedule = schedule(chunks, layout, plan, this.parts);
     return this.#schedule.chunks;
   }

@@ -7,7 +7,7 @@ import { loadShim, type Shim } from "../../shims/index.ts";
 import { ARENA_BYTES } from "../../src/arena/layout.ts";
 import { ControlPage } from "../../src/control.ts";
 import { bindKernels } from "../../src/kernels/kernels.ts";
-import { ChunkTable } from "../../src/plan/merge.ts";
+import { RangeTable } from "../../src/plan/range-table.ts";
 
 /** What is varied. Bytes. */
 export interface LaneSettings {
@@ -42,7 +42,7 @@ parentPort?.postMessage("ready");
 function run(order: LaneOrder, shim: Shim): LaneTimes {
   const kernels = order.arenas.map(({ memory }) => bindKernels(memory));
   const control = new ControlPage(order.control);
-  const chunks = new ChunkTable(order.chunks);
+  const chunks = new RangeTable(order.chunks);
   const startedMs = performance.timeOrigin + performance.now();
   const before = shim.faults();
   for (let at = control.takeChunk(); at < chunks.length; at = control.takeChunk()) {

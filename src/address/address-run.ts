@@ -4,6 +4,7 @@ import { asPrefaultError, PrefaultError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { cutChunks, mergePages } from "../plan/merge.ts";
 import type { Range } from "../plan/range.ts";
+import { RangeTable } from "../plan/range-table.ts";
 import type { AddressRegion } from "../plan/region.ts";
 import { emptyReport, type PrefaultReport } from "../report.ts";
 import { askGate, labelOf, outcome } from "../run.ts";
@@ -23,8 +24,8 @@ export async function executeAddresses(
 ): Promise<PrefaultReport> {
   const shim = await loadShim();
   const given = regions.filter(({ address, byteLength }) => address !== 0n && byteLength > 0);
-  const exact = given.map(rangeOf);
-  const { bytes, ranges } = mergePages(exact, shim.pageBytes);
+  const exact = RangeTable.from(given.map(rangeOf));
+  const { bytes, ranges } = mergePages(exact.words, shim.pageBytes);
   const before = resident(shim, ranges);
   const answer = askGate(shim, bytes, before ?? 0, undefined, options);
   const planned: PrefaultReport = {
@@ -83,10 +84,12 @@ function rangeOf({ address, byteLength }: AddressRegion): Range {
 }
 
 /** `null` when the system will not say, also for a range that is not mapped at all. */
-function resident(shim: Shim, ranges: readonly Range[]): number | null {
+function resident(shim: Shim, ranges: Iterable<Range>): number | null {
   try {
     return sumKnown(
-      ranges.map(({ offset, byteLength }) => shim.residentBytesAt(BigInt(offset), byteLength)),
+      Array.from(ranges, ({ offset, byteLength }) =>
+        shim.residentBytesAt(BigInt(offset), byteLength),
+      ),
     );
   } catch (error) {
     if (error instanceof SystemError) return null;

@@ -1,4 +1,5 @@
 import type { Range } from "../plan/range.ts";
+import { RangeList, type Ranges, RangeTable } from "../plan/range-table.ts";
 
 /** What a wasm32 memory addresses. */
 export const ARENA_BYTES = 2 ** 32;
@@ -43,7 +44,7 @@ export interface Layout {
   /** By arena, then by start. */
   readonly windows: readonly Window[];
   /** The ranges again, flat, each within one window. In the order of the files. */
-  readonly pieces: readonly Range[];
+  readonly pieces: RangeTable;
 }
 
 /**
@@ -58,15 +59,16 @@ export interface Layout {
  * @param files for each file its ranges: page-aligned, sorted; they may share pages
  * @param whole whether a range that fits an arena must not be cut in two
  */
-export function layOut(files: readonly (readonly Range[])[], whole = false): Layout {
+export function layOut(files: readonly Ranges[], whole = false): Layout {
   const windows: Window[] = [];
-  const pieces: Range[] = [];
+  const pieces = new RangeList();
   let arena = 0;
   let next = FIRST;
 
   for (const [file, ranges] of files.entries()) {
     let index = 0;
-    for (let range = ranges[index]; range !== undefined; ) {
+    const take = () => (index < ranges.length ? ranges.at(index++) : undefined);
+    for (let range = take(); range !== undefined; ) {
       const offset = roundDown(range.offset, FOLIO_BYTES);
       const room = LAST - next;
       const needed = range.offset + range.byteLength - offset;
@@ -81,20 +83,19 @@ export function layOut(files: readonly (readonly Range[])[], whole = false): Lay
         const fits: number = Math.min(range.offset + range.byteLength, offset + room);
         const left: number = range.offset + range.byteLength - fits;
         if (fits <= range.offset || (left > 0 && !mayCut)) break;
-        pieces.push({
-          offset: arena * ARENA_BYTES + next + (range.offset - offset),
-          byteLength: fits - range.offset,
-        });
+        const start = next + (range.offset - offset);
+        pieces.push(arena * ARENA_BYTES + start, fits - range.offset);
         // Ranges of tensors that a hostile header lays over one another need not end in order.
         stop = Math.max(stop, fits);
-        range = left > 0 ? { offset: fits, byteLength: left } : ranges[++index];
+        range = left > 0 ? { offset: fits, byteLength: left } : take();
         if (left > 0) break;
       }
       windows.push({ arena, start: next, file, offset, byteLength: stop - offset });
       next = roundUp(next + (stop - offset), FOLIO_BYTES);
     }
   }
-  return { arenas: windows.length === 0 ? 0 : arena + 1, windows, pieces };
+  const arenas = windows.length === 0 ? 0 : arena + 1;
+  return { arenas, windows, pieces: RangeTable.copyOf(pieces.words) };
 }
 
 /** The window a flat offset lies in, and where in the file that is. */

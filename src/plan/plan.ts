@@ -2,6 +2,7 @@ import { PrefaultError } from "../errors.ts";
 import { type OpenFile, openFile } from "../files.ts";
 import { mergePages } from "./merge.ts";
 import type { Range } from "./range.ts";
+import { RangeList, type RangeTable } from "./range-table.ts";
 import type { FileRegion } from "./region.ts";
 
 /** What is to be filled of one file. */
@@ -10,7 +11,7 @@ export interface FilePlan {
   /** Bytes, each counted once. */
   readonly bytes: number;
   /** Whole pages, sorted, apart from one another. */
-  readonly ranges: readonly Range[];
+  readonly ranges: RangeTable;
 }
 
 /** What is to be filled, file by file. Holds the files open. */
@@ -37,31 +38,25 @@ export async function planRegions(
   regions: readonly FileRegion[],
   pageBytes: number,
 ): Promise<Plan> {
-  const byIdentity = new Map<string, { file: OpenFile; ranges: Range[] }>();
-  const byPath = new Map<string, { file: OpenFile; ranges: Range[] }>();
+  const byIdentity = new Map<string, ListedFile>();
+  const byPath = new Map<string, ListedFile>();
   const close = async () => {
     await Promise.all([...byIdentity.values()].map(({ file }) => file.handle.close()));
   };
+  async function listed(path: string): Promise<ListedFile> {
+    const known = byPath.get(path);
+    if (known !== undefined) return known;
+    const file = await openFile(path);
+    const same = byIdentity.get(file.identity);
+    if (same !== undefined) await file.handle.close();
+    const entry = same ?? { file, ranges: new RangeList() };
+    byIdentity.set(file.identity, entry);
+    byPath.set(path, entry);
+    return entry;
+  }
   try {
-    let entry: { file: OpenFile; ranges: Range[] } | undefined;
-    let path: string | undefined;
-    for (const region of regions) {
-      // Regions come file by file; the map is asked where the next file begins.
-      if (region.path !== path) entry = byPath.get(region.path);
-      path = region.path;
-      if (entry === undefined) {
-        const file = await openFile(region.path);
-        entry = byIdentity.get(file.identity);
-        if (entry === undefined) {
-          entry = { file, ranges: [] };
-          byIdentity.set(file.identity, entry);
-        } else {
-          await file.handle.close();
-        }
-        byPath.set(region.path, entry);
-      }
-      expectSame(region, entry.file);
-      entry.ranges.push(rangeOf(region, entry.file));
+    for (let index = 0, region = regions[0]; region !== undefined; region = regions[index]) {
+      index = listSamePath(regions, index, await listed(region.path));
     }
   } catch (error) {
     await close();
@@ -69,7 +64,7 @@ export async function planRegions(
   }
   const files = [...byIdentity.values()].map(({ file, ranges }) => ({
     file,
-    ...mergePages(ranges, pageBytes),
+    ...mergePages(ranges.words, pageBytes),
   }));
   return {
     files,
@@ -80,11 +75,37 @@ export async function planRegions(
       const entry = byPath.get(region.path);
       if (entry === undefined) throw new RangeError(`${region.path} is not part of the plan`);
       const index = files.findIndex((each) => each.file === entry.file);
-      const { offset, byteLength } = rangeOf(region, entry.file);
-      return { index, file: entry.file, range: { offset, byteLength } };
+      return { index, file: entry.file, range: rangeOf(region, entry.file) };
     },
     close,
   };
+}
+
+/** A file with what is to be filled of it, as the regions name it. */
+interface ListedFile {
+  readonly file: OpenFile;
+  readonly ranges: RangeList;
+}
+
+/**
+ * Lists regions from `index` on for as long as they name the same path; they come file by file.
+ *
+ * @returns the index of the first that does not
+ */
+function listSamePath(
+  regions: readonly FileRegion[],
+  index: number,
+  { file, ranges }: ListedFile,
+): number {
+  const path = regions[index]?.path;
+  for (; index < regions.length; index++) {
+    const region = regions[index];
+    if (region === undefined || region.path !== path) break;
+    expectSame(region, file);
+    const { offset, byteLength } = rangeOf(region, file);
+    ranges.push(offset, byteLength);
+  }
+  return index;
 }
 
 /** @throws {@link PrefaultError} `PREFAULT_FILE_CHANGED` when the region was found in another file */
@@ -99,10 +120,6 @@ function expectSame(region: FileRegion, { path, identity, byteLength }: OpenFile
   });
 }
 
-function isRange(region: FileRegion): region is FileRegion & Range {
-  return region.offset !== undefined && region.byteLength !== undefined;
-}
-
 function rangeOf(region: FileRegion, file: OpenFile): Range {
   const { offset = 0, byteLength = file.byteLength - offset } = region;
   const inside =
@@ -111,8 +128,7 @@ function rangeOf(region: FileRegion, file: OpenFile): Range {
     offset >= 0 &&
     byteLength >= 0 &&
     offset + byteLength <= file.byteLength;
-  // Most say both, and are their own range: 100,000 new objects would take as long as the sorting.
-  if (inside) return isRange(region) ? region : { offset, byteLength };
+  if (inside) return { offset, byteLength };
   throw new PrefaultError(
     "PREFAULT_INVALID_OPTION",
     `the region at offset ${offset} of ${byteLength} bytes is not inside ${file.path}, ` +

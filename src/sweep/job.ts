@@ -1,7 +1,7 @@
 import type { Window } from "../arena/layout.ts";
 import type { Mapping } from "../arena/mapping.ts";
 import type { FileSource } from "../files.ts";
-import type { ChunkTable } from "../plan/merge.ts";
+import type { RangeTable } from "../plan/range-table.ts";
 import type { FillStrategy } from "./protocol.ts";
 
 /** How far a sweep has come. */
@@ -15,7 +15,7 @@ export interface SweepJob {
   readonly files: readonly FileSource[];
   readonly windows: readonly Window[];
   /** In the order they are filled. */
-  readonly chunks: ChunkTable;
+  readonly chunks: RangeTable;
   /** Where the windows are mapped; none for the `read` strategy. */
   readonly mapping: Mapping | null;
   readonly strategy: FillStrategy;

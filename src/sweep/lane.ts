@@ -1,8 +1,8 @@
 import type { Shim } from "../../shims/index.ts";
 import { ARENA_BYTES, locate } from "../arena/layout.ts";
 import { ControlPage, sharedBuffer } from "../control.ts";
-import { ChunkTable } from "../plan/merge.ts";
 import type { Range } from "../plan/range.ts";
+import { RangeTable } from "../plan/range-table.ts";
 import { DoneChunks } from "./done-chunks.ts";
 import { describeOutOfMemory } from "./failure.ts";
 import { AddressFiller } from "./fill-addresses.ts";
@@ -20,7 +20,7 @@ import type { LaneFailure, LaneResult, LaneTask } from "./protocol.ts";
  */
 export function runLane(task: LaneTask, shim: Shim): LaneResult {
   const control = new ControlPage(task.control);
-  const chunks = new ChunkTable(task.chunks);
+  const chunks = new RangeTable(task.chunks);
   const startedMs = now();
   const before = shim.faults();
   const done = new DoneChunks(task.done);
@@ -103,6 +103,6 @@ function stretchOf(task: LaneTask, chunk: Range): Stretch {
   };
 }
 
-function stretchesOf(task: LaneTask, chunks: ChunkTable): Stretch[] {
+function stretchesOf(task: LaneTask, chunks: RangeTable): Stretch[] {
   return Array.from({ length: chunks.length }, (_, index) => stretchOf(task, chunks.at(index)));
 }

@@ -24,7 +24,7 @@ export type FillStrategy = "populate" | "touch" | "read";
 export interface LaneTask {
   /** The sweep's {@link ControlPage}. */
   readonly control: SharedArrayBuffer;
-  /** The {@link ChunkTable} the lanes drain together. */
+  /** The {@link RangeTable} the lanes drain together. */
   readonly chunks: SharedArrayBuffer;
   /** The {@link DoneChunks} the lanes mark. */
   readonly done: SharedArrayBuffer;

@@ -1,20 +1,20 @@
 import { flatRanges, type Layout } from "../arena/layout.ts";
-import type { ChunkTable } from "../plan/merge.ts";
 import type { Part } from "../plan/parts.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Range } from "../plan/range.ts";
+import type { RangeTable } from "../plan/range-table.ts";
 import type { FileRegion } from "../plan/region.ts";
 
 /** The chunks of a sweep in the order of its parts, and which of them each part needs. */
 export interface Schedule {
-  readonly chunks: ChunkTable;
+  readonly chunks: RangeTable;
   /** Numbers of the chunks that cover a region of the target. */
   chunksOf(regions: readonly FileRegion[]): number[];
 }
 
 /** Puts the chunks that earlier parts need first. A chunk that two parts share goes with the earlier. */
 export function schedule(
-  chunks: ChunkTable,
+  chunks: RangeTable,
   layout: Layout,
   plan: Plan,
   parts: readonly Part[],

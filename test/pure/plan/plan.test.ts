@@ -25,7 +25,9 @@ async function plan(regions: readonly FileRegion[]) {
   return {
     bytes,
     regions: count,
-    files: files.map(({ file, bytes: own, ranges }) => ({ path: file.path, bytes: own, ranges })),
+    files: files.map(({ file, bytes: own, ranges }) => {
+      return { path: file.path, bytes: own, ranges: [...ranges] };
+    }),
     located: regions.map((region) => {
       const { index, range } = locate(region);
       return { index, ...range };
