@@ -56,6 +56,7 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
     openFence: () => null,
     isLocal: () => true,
     isSpinning: () => false,
+    readAheadBytes: () => null,
     findMappings: () => null,
     memory: () => darwinMemory(calls, posix.pageBytes),
 

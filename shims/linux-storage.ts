@@ -51,19 +51,29 @@ function typeOf(fd: number): number {
  */
 export function isSpinning(fd: number): boolean {
   try {
-    const { dev } = fstatSync(fd, { bigint: true });
-    const major = (dev >> 8n) & 0xfffn;
-    const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
-    const device = realpathSync(`/sys/dev/block/${major}:${minor}`);
+    const device = realpathSync(`/sys/dev/block/${deviceOf(fd)}`);
     if (/\/(virtio|xen|vbd-)/.test(device)) return false;
     // A partition has no queue of its own: its disk is the folder above.
-    return [device, dirname(device)].some((each) => flagOf(join(each, "queue/rotational")) === "1");
+    return [device, dirname(device)].some(
+      (each) => attribute(join(each, "queue/rotational")) === "1",
+    );
   } catch {
     return false;
   }
 }
 
-function flagOf(path: string): string | undefined {
+export function readAheadBytes(fd: number): number | null {
+  const kibibytes = attribute(`/sys/class/bdi/${deviceOf(fd)}/read_ahead_kb`);
+  return kibibytes === undefined ? null : Number(kibibytes) * 1024;
+}
+
+/** `MAJOR:MINOR` of the file system a file lies on (`gnu_dev_major`, sys/sysmacros.h). */
+function deviceOf(fd: number): string {
+  const { dev } = fstatSync(fd, { bigint: true });
+  return `${(dev >> 8n) & 0xfffn}:${(dev & 0xffn) | ((dev >> 12n) & 0xfff00n)}`;
+}
+
+function attribute(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8").trim();
   } catch {

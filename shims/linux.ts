@@ -1,7 +1,7 @@
 import { accessSync, closeSync, constants as fs, openSync, statSync } from "node:fs";
 import { bindExtra, bindLibc, errnoName, lastErrno } from "./libc.ts";
 import { selfMappings } from "./linux-maps.ts";
-import { countsPages, isLocal, isSpinning } from "./linux-storage.ts";
+import { countsPages, isLocal, isSpinning, readAheadBytes } from "./linux-storage.ts";
 import { posixShim } from "./posix.ts";
 import type { Fence, Shim } from "./shim.ts";
 import { SystemError } from "./system-error.ts";
@@ -113,6 +113,7 @@ export function linuxShim(): Shim {
 
     isLocal,
     isSpinning,
+    readAheadBytes,
 
     openFence(fd) {
       // Who writes by way of another kernel is not stopped by a lease of this one.

@@ -34,6 +34,7 @@ export function portableShim(): Shim {
     openFence: () => null,
     isLocal: () => true,
     isSpinning: () => false,
+    readAheadBytes: () => null,
     exit: (code) => process.exit(code),
     faults() {
       const { minorPageFault: minor, majorPageFault: major } = process.resourceUsage();

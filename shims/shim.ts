@@ -98,6 +98,9 @@ export interface Shim {
   /** Whether it lies on a disk with an arm. False where the system does not tell. */
   isSpinning(fd: number): boolean;
 
+  /** Bytes the system reads ahead on the file's device; `null` where it does not tell. */
+  readAheadBytes(fd: number): number | null;
+
   /**
    * A fence against truncation, one for each thread and file: while it is held, no one can shrink
    * the file. `null` where there is none.

@@ -71,6 +71,7 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     openFence: () => null,
     isLocal: () => true,
     isSpinning: () => false,
+    readAheadBytes: () => null,
 
     openView(fd, offset, byteLength): View {
       const what = `of ${byteLength} bytes at offset ${offset}`;

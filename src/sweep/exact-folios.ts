@@ -15,8 +15,8 @@ import { readAheadBytes } from "./read-ahead.ts";
  * (mm/filemap.c, `do_sync_mmap_readahead`). Before, random access meant single pages: the first cold
  * folio a lane meets shows which it is.
  */
-export function wantsExactFolios({ fd }: FileSource): boolean {
-  return readAheadBytes(fd) < 2 * FOLIO_BYTES;
+export function wantsExactFolios({ fd }: FileSource, shim: Shim): boolean {
+  return readAheadBytes(fd, shim) < 2 * FOLIO_BYTES;
 }
 
 /** Windows of files, where they are mapped. */
