@@ -1,34 +1,42 @@
 /**
- * Writes the figures of a result between the markers of bench/README.md, so that none is typed by
- * hand, and draws its plots beside it.
+ * Writes the figures of one or several results between the markers of bench/README.md, so that none
+ * is typed by hand, and draws their plots beside it.
  *
- *     tsx bench/report.ts RESULT.json [README]
+ *     tsx bench/report.ts RESULT.json...
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { formatBytes } from "../src/units.ts";
 import { renderChecks, renderMachine, renderTable } from "./markdown.ts";
+import { mergeScopes } from "./merge.ts";
 import type { BenchResult, ScopeResult } from "./result.ts";
 
-const [source, readme = "bench/README.md"] = process.argv.slice(2);
-if (source === undefined) throw new Error("usage: report.ts RESULT.json [README]");
-const result = JSON.parse(readFileSync(source, "utf8")) as BenchResult;
+const README = "bench/README.md";
+const PLOTS = "bench/plots";
 
-const plots = join(dirname(readme), "plots");
-execFileSync(process.execPath, ["--import", "tsx", "bench/plot.ts", source, plots]);
+const sources = process.argv.slice(2);
+const results = sources.map((source) => JSON.parse(readFileSync(source, "utf8")) as BenchResult);
+const [first] = results;
+if (first === undefined) throw new Error("usage: report.ts RESULT.json...");
+const machine = renderMachine(first.machine);
+if (results.some((result) => renderMachine(result.machine) !== machine)) {
+  throw new Error("these results are from different machines");
+}
 
-let text = readFileSync(readme, "utf8");
-text = fill(text, "machine", machine());
-text = fill(text, "checks", renderChecks(result.scopes.flatMap((scope) => scope.checks)));
-for (const scope of result.scopes) text = fill(text, scope.scope, figures(scope));
-writeFileSync(readme, text);
+for (const source of sources) {
+  execFileSync(process.execPath, ["--import", "tsx", "bench/plot.ts", source, PLOTS]);
+}
+const scopes = mergeScopes(results);
+let text = readFileSync(README, "utf8");
+text = fill(text, "machine", [machine, ...results.map(runOf)].join("\n"));
+text = fill(text, "checks", renderChecks(scopes.flatMap((scope) => scope.checks)));
+for (const scope of scopes) text = fill(text, scope.scope, figures(scope));
+writeFileSync(README, text);
 
-function machine(): string {
-  const { settings, startedAt } = result;
-  const bytes = formatBytes(settings.bytes);
-  const run = `- this run: ${startedAt.slice(0, 10)}, files of ${bytes}, ${settings.rounds} rounds`;
-  return `${renderMachine(result.machine)}\n${run}`;
+function runOf({ settings, startedAt, scopes }: BenchResult): string {
+  const names = scopes.map(({ scope }) => scope).join(", ");
+  const { bytes, rounds } = settings;
+  return `- run of ${startedAt.slice(0, 10)}: ${names}; files of ${formatBytes(bytes)}, ${rounds} rounds`;
 }
 
 /** Tables with their plots. */

@@ -1,5 +1,6 @@
 import { PrefaultError } from "./errors.ts";
 import { GATES, type Gate, KILL_SWITCH } from "./gate.ts";
+import { harmless } from "./harmless.ts";
 import type { SweepProgress } from "./sweep/job.ts";
 import { MOST_LANES } from "./sweep/pool.ts";
 import { STRATEGIES, type Strategy } from "./sweep/strategy.ts";
@@ -114,17 +115,6 @@ export function resolveOptions(given: PrefaultOptions = {}): ResolvedOptions {
 
 function toStderr(line: string): void {
   process.stderr.write(`${line}\n`);
-}
-
-/** What a caller's callback throws must not end a sweep, nor the process from within a timer. */
-function harmless<T>(callback: (value: T) => void): (value: T) => void {
-  return (value) => {
-    try {
-      callback(value);
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error));
-    }
-  };
 }
 
 function chunkBytes(given: number): number {

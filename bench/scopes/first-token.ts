@@ -2,8 +2,9 @@ import type { Bench, Scope } from "../bench.ts";
 import type { Method } from "../methods.ts";
 import { PREFAULT, peerMethods, prefaultMethod, REFERENCE } from "../methods.ts";
 import { decodeTokens, writeTokens } from "../readers.ts";
-import { type Column, medianOf, ratio, type Table } from "../result.ts";
+import { type Check, type Column, medianOf, ratio, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
+import { onUntunedDisk, UNTUNED } from "../untuned.ts";
 import { BEFORE, BESIDE, compareLlama, NOTHING } from "./llama.ts";
 
 const COLUMNS: readonly Column[] = [
@@ -21,7 +22,8 @@ export const firstToken: Scope = {
     "process (24 layers, 8 of 128 seeded experts a layer, every byte of what is chosen, one thread): " +
     "its first token, and the median token when the same ones are read again. Then llama.cpp itself " +
     "on the same model: prefault before the load, beside it, not at all, and the reference's method " +
-    "before it; on the CPU alone, and with half the layers on a Vulkan device.",
+    "before it; on the CPU alone, also from a disk that reads ahead 128 KiB, and with half the " +
+    "layers on a Vulkan device.",
   wrongWhen: [
     "the model is not cold before a fill (checked: residency must read 0)",
     "the engine copies its weights out of the mapping (none of this model's types is repacked)",
@@ -40,9 +42,19 @@ export const firstToken: Scope = {
     };
     const cpu = await compareLlama(bench, model, 0);
     const half = await compareLlama(bench, model, 12);
+    const untuned = await onUntunedDisk(bench, async (own) => {
+      const path = await own.subjects.model(own.settings.bytes);
+      return compareLlama(own, path, 0, { id: "untuned", title: UNTUNED });
+    });
     const seconds = (key: string, name: string) => medianOf(cpu.rows, name, key);
+    const besideOf = ({ title, rows }: Table): Check => ({
+      what: `time to first token, prefault beside the load, of no prefault: ${title}`,
+      value: ratio(medianOf(rows, BESIDE, "total"), medianOf(rows, NOTHING, "total")),
+      atMost: 0.9,
+    });
+    const loads = [cpu, half, untuned].filter((table) => table !== null);
     return {
-      tables: [reader, cpu, half],
+      tables: [reader, ...loads],
       checks: [
         {
           what: "decode-like reader after prefault, first over steady token",
@@ -54,16 +66,7 @@ export const firstToken: Scope = {
           value: ratio(seconds("load", BEFORE), seconds("load", REFERENCE)),
           atMost: 0.4,
         },
-        {
-          what: "time to first token, prefault beside the load, of no prefault",
-          value: ratio(seconds("total", BESIDE), seconds("total", NOTHING)),
-          atMost: 0.9,
-        },
-        {
-          what: "the same with half the layers on a Vulkan device",
-          value: ratio(medianOf(half.rows, BESIDE, "total"), medianOf(half.rows, NOTHING, "total")),
-          atMost: 0.9,
-        },
+        ...loads.map(besideOf),
       ],
     };
   },

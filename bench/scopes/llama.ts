@@ -17,8 +17,17 @@ const COLUMNS: readonly Column[] = [
   { key: "firstToken", title: "loaded → first token, s", digits: 3 },
 ];
 
-/** Loads the model cold with some of its layers on a GPU, after each way of filling. */
-export async function compareLlama(bench: Bench, path: string, gpuLayers: number): Promise<Table> {
+/**
+ * Loads the model cold with some of its layers on a GPU, after each way of filling.
+ *
+ * @param disk where the model lies, when that is not the device as it is
+ */
+export async function compareLlama(
+  bench: Bench,
+  path: string,
+  gpuLayers: number,
+  disk?: { readonly id: string; readonly title: string },
+): Promise<Table> {
   const { subjects, settings, say } = bench;
   const { engine } = settings;
   say(` llama.cpp, ${gpuLayers} layers on the GPU`);
@@ -66,8 +75,8 @@ export async function compareLlama(bench: Bench, path: string, gpuLayers: number
   );
   const title = gpuLayers === 0 ? "on the CPU" : `with ${gpuLayers} layers on a Vulkan device`;
   return {
-    id: `llama-${gpuLayers}`,
-    title: `llama.cpp ${title}`,
+    id: ["llama", gpuLayers, disk?.id].filter((part) => part !== undefined).join("-"),
+    title: [`llama.cpp ${title}`, disk?.title].filter(Boolean).join(", from "),
     columns: COLUMNS,
     rows,
     moreIsBetter: false,

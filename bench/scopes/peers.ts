@@ -13,8 +13,7 @@ import type { RunOptions } from "../process.ts";
 import { nextMapping } from "../readers.ts";
 import { type Check, type Column, medianOf, type Row, ratio, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
-import { Subjects } from "../subject.ts";
-import { untunedDisk } from "../untuned.ts";
+import { onUntunedDisk, UNTUNED } from "../untuned.ts";
 
 const COLUMNS: readonly Column[] = [
   { key: "gibPerSecond", title: "fill, GiB/s" },
@@ -127,22 +126,11 @@ async function runFresh(
 }
 
 async function runUntuned(bench: Bench, methods: readonly Method[]): Promise<Table | null> {
-  const { subjects, settings, say } = bench;
-  const disk = untunedDisk(subjects.folder, Math.ceil(1.4 * settings.bytes));
-  if (disk.missing !== undefined) {
-    say(` no disk that nobody tuned: ${disk.missing}`);
-    return null;
-  }
-  try {
-    const title = "A disk that nobody tuned: 128 KiB read ahead";
-    say(` ${title}`);
-    const own = new Subjects(disk.folder, subjects.memory, settings.dropCaches);
-    const path = await own.file(settings.bytes);
-    const rows = await compare({ ...bench, subjects: own }, path, methods, {});
-    return { ...shape, id: "peers-untuned", title, rows };
-  } finally {
-    disk.remove();
-  }
+  return onUntunedDisk(bench, async (own) => {
+    const path = await own.subjects.file(own.settings.bytes);
+    const rows = await compare(own, path, methods, {});
+    return { ...shape, id: "peers-untuned", title: capitalised(UNTUNED), rows };
+  });
 }
 
 async function runCapped(bench: Bench, methods: readonly Method[]): Promise<Table | null> {
@@ -188,6 +176,10 @@ async function compare(
     say,
   );
   return rows.map((row) => ({ ...row, samples: withCeiling(row, rows) }));
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Of the same bytes twice, one after the other. */

@@ -1,3 +1,5 @@
+import { harmless } from "../harmless.ts";
+
 /**
  * The progress of a load and of the sweep beside it as one number from 0 to 1 that never falls. The
  * sweep fills half of what the load has left: the load says nothing while it maps a file, and its end
@@ -28,12 +30,8 @@ export class LoadProgress {
 
   /** The load is over: nothing is told any more, but for the end itself when it `succeeded`. */
   end(succeeded: boolean): void {
-    try {
-      // The loader's own last word may come when it has already resolved.
-      if (succeeded) this.loaded(1);
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error));
-    }
+    // The loader's own last word may come when it has already resolved.
+    if (succeeded) harmless(this.loaded.bind(this))(1);
     this.#over = true;
   }
 

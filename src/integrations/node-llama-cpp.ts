@@ -4,6 +4,7 @@
  * @module prefault/node-llama-cpp
  */
 import { availableParallelism } from "node:os";
+import { harmless } from "../harmless.ts";
 import { type PrefaultOptions, resolveOptions } from "../options.ts";
 import type { NodeLlamaCppModel } from "../passes/node-llama-cpp.ts";
 import type { PrefaultReport } from "../report.ts";
@@ -114,15 +115,4 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
  */
 function lanesBeside(): number {
   return Math.min(Math.max(Math.floor(availableParallelism() / 2), 1), 8);
-}
-
-/** What a caller's callback throws must not become a rejection that nobody handles. */
-function harmless<T>(callback: (value: T) => void): (value: T) => void {
-  return (value) => {
-    try {
-      callback(value);
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error));
-    }
-  };
 }
