@@ -14,8 +14,8 @@ import { sharedBuffer } from "../src/control.ts";
 import { openFile } from "../src/files.ts";
 import type { Model } from "../src/model/model.ts";
 import { openModel } from "../src/model/open-model.ts";
-import { mergeRanges } from "../src/plan/merge.ts";
 import type { Range } from "../src/plan/range.ts";
+import { pagesOf } from "../src/plan/range.ts";
 import { rangesOfToken, seeded } from "./decode-ranges.ts";
 import { sumBytes } from "./sum-bytes.ts";
 
@@ -46,7 +46,7 @@ async function mapForReading(model: Model): Promise<(file: number, range: Range)
   const shim = await loadShim();
   const files = await Promise.all(model.files.map((file) => openFile(file.path)));
   const layout = layOut(
-    files.map(({ byteLength }) => mergeRanges([{ offset: 0, byteLength }], shim.pageBytes)),
+    files.map(({ byteLength }) => [pagesOf({ offset: 0, byteLength }, shim.pageBytes)]),
   );
   const arenas = Array.from({ length: layout.arenas }, () => takeArena(shim));
   for (const window of layout.windows) {

@@ -4,9 +4,8 @@ import { PrefaultError } from "../errors.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
 import { type PassName, type Placement, planPass } from "../passes/index.ts";
-import { mergeRanges } from "../plan/merge.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
-import type { Range } from "../plan/range.ts";
+import { pagesOf, type Range } from "../plan/range.ts";
 import { tensorRegion } from "../target.ts";
 import { MappedModel } from "./mapped-model.ts";
 import { copyIntoMemories, mapIntoArenas } from "./memories.ts";
@@ -83,7 +82,7 @@ function tensorRanges(
   const ranges: Range[][] = plan.files.map(() => []);
   for (const tensor of tensors) {
     const { index, range } = plan.locate(tensorRegion(model, tensor));
-    ranges[index]?.push(...mergeRanges([range], pageBytes));
+    if (range.byteLength > 0) ranges[index]?.push(pagesOf(range, pageBytes));
   }
   return ranges;
 }

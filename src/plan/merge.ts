@@ -1,5 +1,4 @@
 import { bindKernels } from "../kernels/kernels.ts";
-import type { Range } from "./range.ts";
 import { RANGE_BYTES, RangeTable } from "./range-table.ts";
 
 const WASM_PAGE_BYTES = 65_536;
@@ -28,19 +27,11 @@ function load(address: number, count: number): RangeTable {
 }
 
 /**
- * Sorts ranges, widens each to whole pages, and joins those that overlap or touch. With a page of
- * one byte it gives the exact union.
- *
- * @param pageBytes a power of two
- */
-export function mergeRanges(ranges: Iterable<Range>, pageBytes: number): RangeTable {
-  return mergePages(RangeTable.from(ranges).words, pageBytes).ranges;
-}
-
-/**
- * The pages of {@link mergeRanges}, and how many bytes of them the ranges name, each counted once.
+ * Sorts ranges, widens each to whole pages, and joins those that overlap or touch. Also counts the
+ * bytes that the ranges name, each once.
  *
  * @param words of ranges, as a {@link RangeTable} has them
+ * @param pageBytes a power of two
  */
 export function mergePages(
   words: Uint32Array,

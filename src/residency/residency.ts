@@ -1,7 +1,7 @@
 import { loadShim, type Shim } from "../../shims/index.ts";
 import type { OpenFile } from "../files.ts";
-import { mergeRanges } from "../plan/merge.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
+import { pagesOf } from "../plan/range.ts";
 import type { FileRegion } from "../plan/region.ts";
 import { resolveTarget, type Target, tensorRegion } from "../target.ts";
 import { sumKnown } from "../units.ts";
@@ -86,8 +86,7 @@ async function tensorResidency(
 ): Promise<TensorResidency> {
   const { file, range } = plan.locate(region);
   // A tensor may begin and end within a page.
-  const pages = mergeRanges([range], shim.pageBytes);
-  const resident = await residentBytes(shim, file, pages);
+  const resident = await residentBytes(shim, file, [pagesOf(range, shim.pageBytes)]);
   return {
     tensor: region.tensor ?? "",
     file: region.path,

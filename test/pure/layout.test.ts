@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ARENA_BYTES, FOLIO_BYTES, type Layout, layOut, locate } from "../../src/arena/layout.ts";
-import { mergeRanges } from "../../src/plan/merge.ts";
+import { mergePages } from "../../src/plan/merge.ts";
 import type { Range } from "../../src/plan/range.ts";
+import { RangeTable } from "../../src/plan/range-table.ts";
 
 const PAGE = 4096;
 const MIB = 1024 ** 2;
@@ -19,7 +20,9 @@ const range = (least: number, most: number, longest: number) =>
 
 /** A file as the plan gives it: whole pages, sorted, apart. */
 const fileOf = (ranges: fc.Arbitrary<Range>, maxLength: number) =>
-  fc.array(ranges, { maxLength }).map((some) => [...mergeRanges(some, PAGE)]);
+  fc
+    .array(ranges, { maxLength })
+    .map((some) => [...mergePages(RangeTable.from(some).words, PAGE).ranges]);
 
 const files = fc.oneof(
   // Many small ones.

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { cutChunks, mergeRanges } from "../../../src/plan/merge.ts";
+import { cutChunks, mergePages } from "../../../src/plan/merge.ts";
 import type { Range } from "../../../src/plan/range.ts";
 import { RangeTable } from "../../../src/plan/range-table.ts";
 import { arbitraryRegions, PAGE_SIZES } from "../../helpers/arbitrary-regions.ts";
@@ -11,14 +11,16 @@ const toRange = ({ offset, byteLength }: twin.Region): Range => ({
   byteLength: Number(byteLength),
 });
 
+const merge = (ranges: readonly Range[], pageBytes: number) =>
+  mergePages(RangeTable.from(ranges).words, pageBytes);
 const cut = (ranges: readonly Range[]) => cutChunks(RangeTable.from(ranges), 65_536);
 
-describe("mergeRanges", () => {
+describe("mergePages", () => {
   test.each(PAGE_SIZES)("agrees with the kernels' twins on pages of %d bytes", (pageBytes) => {
     fc.assert(
       fc.property(arbitraryRegions, (regions) => {
         const expected = twin.mergeRegions(twin.sortRegions(regions), pageBytes);
-        expect([...mergeRanges(regions.map(toRange), pageBytes)]).toEqual(expected.map(toRange));
+        expect([...merge(regions.map(toRange), pageBytes).ranges]).toEqual(expected.map(toRange));
       }),
     );
   });
@@ -28,7 +30,7 @@ describe("mergeRanges", () => {
       offset: (99_999 - index) * 8192,
       byteLength: 1,
     }));
-    const merged = mergeRanges(ranges, 4096);
+    const merged = merge(ranges, 4096).ranges;
     expect(merged).toHaveLength(100_000);
     expect(merged.at(99_999)).toEqual({ offset: 99_999 * 8192, byteLength: 4096 });
   });
@@ -38,7 +40,7 @@ describe("mergeRanges", () => {
       { offset: 5, byteLength: 1 },
       { offset: 1, byteLength: 1 },
     ]);
-    mergeRanges(ranges, 4096);
+    merge(ranges, 4096);
     expect(ranges).toEqual([
       { offset: 5, byteLength: 1 },
       { offset: 1, byteLength: 1 },
@@ -75,7 +77,7 @@ describe("cutChunks", () => {
 
   test("outlives the next plan", () => {
     const table = cut([{ offset: 0, byteLength: 65_536 }]);
-    mergeRanges([{ offset: 99, byteLength: 99 }], 1);
+    merge([{ offset: 99, byteLength: 99 }], 1);
     cut([{ offset: 65_536, byteLength: 65_536 }]);
     expect([...table]).toEqual([{ offset: 0, byteLength: 65_536 }]);
   });
