@@ -11,7 +11,8 @@ const MOST_BYTES = 64 * 1024 ** 2;
 /**
  * A window is over in about this time, so that an abort is noticed on any device. As long as that
  * allows: while one lane's large window is read, the others touch theirs, and neither the device nor
- * a processor waits (`npm run bench -- --scope pool`).
+ * a processor waits. That shows where a touch costs as much as the device does: in a guest whose
+ * memory is yet to be given (`npm run bench -- --scope peers`).
  */
 const LONG_MS = 150;
 const SHORT_MS = 30;
