@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os";
+import { deviceName } from "../shims/linux-storage.ts";
 import { runProgram } from "./process.ts";
 
 /** What a figure depends on besides the code. Goes with every result. */
@@ -48,10 +49,9 @@ export function isGuest(): boolean | null {
   return textOf("/proc/cpuinfo")?.includes("hypervisor") ?? null;
 }
 
-/** `MAJOR:MINOR` of the file system a path lies on (`gnu_dev_major`, sys/sysmacros.h). */
+/** The device of the file system a path lies on, as `/sys` calls it. */
 export function deviceOf(path: string): string {
-  const { dev } = statSync(path, { bigint: true });
-  return `${(dev >> 8n) & 0xfffn}:${(dev & 0xffn) | ((dev >> 12n) & 0xfff00n)}`;
+  return deviceName(statSync(path, { bigint: true }).dev);
 }
 
 async function fileSystemOf(folder: string): Promise<string> {

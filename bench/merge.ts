@@ -1,4 +1,4 @@
-import type { BenchResult, Check, ScopeResult, Table } from "./result.ts";
+import { type BenchResult, type Check, type ScopeResult, wasMeasured } from "./result.ts";
 
 /**
  * The scopes of several runs as if of one: each table and each figure to be reached as the last run
@@ -8,15 +8,11 @@ export function mergeScopes(results: readonly BenchResult[]): ScopeResult[] {
   const merged = new Map<string, ScopeResult>();
   for (const later of results.flatMap((result) => result.scopes)) {
     const earlier = merged.get(later.scope);
-    const tables = latest(earlier?.tables ?? [], later.tables, (table) => table.id, hasSamples);
+    const tables = latest(earlier?.tables ?? [], later.tables, (table) => table.id, wasMeasured);
     const checks = latest(earlier?.checks ?? [], later.checks, (check) => check.what, hasValue);
     merged.set(later.scope, { ...later, tables, checks });
   }
   return [...merged.values()];
-}
-
-function hasSamples({ rows }: Table): boolean {
-  return rows.some(({ samples }) => samples.length > 0);
 }
 
 function hasValue({ value }: Check): boolean {
@@ -27,11 +23,11 @@ function latest<T>(
   earlier: readonly T[],
   later: readonly T[],
   key: (each: T) => string,
-  wasMeasured: (each: T) => boolean,
+  counts: (each: T) => boolean,
 ): T[] {
   const found = new Map(earlier.map((each) => [key(each), each]));
   for (const each of later) {
-    if (wasMeasured(each) || !found.has(key(each))) found.set(key(each), each);
+    if (counts(each) || !found.has(key(each))) found.set(key(each), each);
   }
   return [...found.values()];
 }

@@ -9,7 +9,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { formatBytes } from "../src/units.ts";
 import { renderChecks, renderMachine, renderTable } from "./markdown.ts";
 import { mergeScopes } from "./merge.ts";
-import type { BenchResult, ScopeResult } from "./result.ts";
+import { type BenchResult, type ScopeResult, wasMeasured } from "./result.ts";
 
 const README = "bench/README.md";
 const PLOTS = "bench/plots";
@@ -43,8 +43,7 @@ function runOf({ settings, startedAt, scopes }: BenchResult): string {
 function figures({ tables, compares, wrongWhen }: ScopeResult): string {
   const wrong = wrongWhen.map((each) => `- ${each}`).join("\n");
   const drawn = tables.map((table) => {
-    const measured = table.rows.some((row) => row.samples.length > 0);
-    const plot = measured ? `\n\n![${table.title}](plots/${table.id}.svg)` : "";
+    const plot = wasMeasured(table) ? `\n\n![${table.title}](plots/${table.id}.svg)` : "";
     return `${renderTable(table)}${plot}`;
   });
   return `${compares}\n\nIt would be wrong when:\n\n${wrong}\n${drawn.join("\n")}`;

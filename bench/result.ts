@@ -30,6 +30,11 @@ export interface Table {
   readonly moreIsBetter: boolean;
 }
 
+/** Whether any contender of a table ran. */
+export function wasMeasured({ rows }: Table): boolean {
+  return rows.some(({ samples }) => samples.length > 0);
+}
+
 /** A figure that was to be reached. */
 export interface Check {
   readonly what: string;

@@ -67,9 +67,12 @@ export function readAheadBytes(fd: number): number | null {
   return kibibytes === undefined ? null : Number(kibibytes) * 1024;
 }
 
-/** `MAJOR:MINOR` of the file system a file lies on (`gnu_dev_major`, sys/sysmacros.h). */
 function deviceOf(fd: number): string {
-  const { dev } = fstatSync(fd, { bigint: true });
+  return deviceName(fstatSync(fd, { bigint: true }).dev);
+}
+
+/** `MAJOR:MINOR`, as `/sys` calls a device (`gnu_dev_major`, sys/sysmacros.h). */
+export function deviceName(dev: bigint): string {
   return `${(dev >> 8n) & 0xfffn}:${(dev & 0xffn) | ((dev >> 12n) & 0xfff00n)}`;
 }
 
