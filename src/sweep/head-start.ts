@@ -25,7 +25,7 @@ export interface HeadStart {
  * for it, and a process that exits waits for them all.
  */
 export function headStart(job: SweepJob, control: ControlPage, shim: Shim): HeadStart | null {
-  const isSafe = job.files.every(({ fd }) => shim.isLocal(fd));
+  const isSafe = job.files.every(({ facts }) => facts.isLocal);
   if (job.strategy !== "populate" || job.mapping === null || job.isWarm || !isSafe) return null;
   const startedMs = performance.timeOrigin + performance.now();
   const windows = windowsOf(job);
@@ -35,8 +35,8 @@ export function headStart(job: SweepJob, control: ControlPage, shim: Shim): Head
       await shim.populateInBackground(address, byteLength);
     }
   };
-  const spinning = job.files.some(({ fd }) => shim.isSpinning(fd));
-  const over = Promise.all(Array.from({ length: spinning ? 1 : AT_ONCE }, run));
+  const rotational = job.files.some(({ facts }) => facts.isRotational);
+  const over = Promise.all(Array.from({ length: rotational ? 1 : AT_ONCE }, run));
   return { startedMs, over };
 }
 
