@@ -5,8 +5,16 @@ import type { FileSource } from "../files.ts";
 import { bindKernels, type Kernels } from "../kernels/kernels.ts";
 import { ExactFolios } from "./exact-folios.ts";
 import { ReadFiller } from "./fill-read.ts";
-import { FileShrank, type Filler, FillFailed, restOf, type Stretch } from "./filler.ts";
+import {
+  FileShrank,
+  type Filler,
+  FillFailed,
+  MemoryRanShort,
+  restOf,
+  type Stretch,
+} from "./filler.ts";
 import { type FilledWindow, inLargeFolio, lastFolioIsCold } from "./large-folios.ts";
+import type { MemoryWatch } from "./memory-watch.ts";
 import type { LaneTask } from "./protocol.ts";
 import { WindowSize } from "./window-size.ts";
 
@@ -33,6 +41,7 @@ export class MappedFiller implements Filler {
   readonly #task: LaneTask;
   readonly #control: ControlPage;
   readonly #shim: Shim;
+  readonly #watch: MemoryWatch;
   readonly #populates: boolean;
   readonly #kernels: readonly Kernels[];
   readonly #leases = new Map<number, FileLease | null>();
@@ -41,13 +50,14 @@ export class MappedFiller implements Filler {
   readonly #reader: ReadFiller;
   #last: MappedWindow | undefined;
 
-  constructor(task: LaneTask, control: ControlPage, shim: Shim) {
+  constructor(task: LaneTask, control: ControlPage, shim: Shim, watch: MemoryWatch) {
     this.#task = task;
     this.#control = control;
     this.#shim = shim;
+    this.#watch = watch;
     this.#populates = task.strategy === "populate";
     this.#exactFolios = new ExactFolios(task, shim);
-    this.#reader = new ReadFiller(task, control, shim);
+    this.#reader = new ReadFiller(task, control, shim, watch);
     this.#kernels = task.arenas.map(({ memory }) => bindKernels(memory));
   }
 
@@ -56,12 +66,14 @@ export class MappedFiller implements Filler {
     const isExact = this.#exactFolios.fill(whole, stretch.file);
     if (!isExact) this.#hint(whole);
     for (let done = 0; done < stretch.byteLength && !this.#control.cancelled; ) {
-      const byteLength = Math.min(this.#windowSize.bytes, stretch.byteLength - done);
+      const byteLength = this.#watch.allow(
+        Math.min(this.#windowSize.bytes, stretch.byteLength - done),
+      );
       const window = this.#window(stretch, done, byteLength);
       try {
         this.#fillWindow(window);
       } catch (cause) {
-        if (cause instanceof FileShrank) throw cause;
+        if (cause instanceof FileShrank || cause instanceof MemoryRanShort) throw cause;
         throw new FillFailed(window.fileOffset, byteLength, cause);
       }
       done += byteLength;
