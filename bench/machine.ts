@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os";
-import { deviceName } from "../shims/linux-storage.ts";
+import { deviceName } from "../shims/linux-disk.ts";
 import { runProgram } from "./process.ts";
 
 /** What a figure depends on besides the code. Goes with every result. */

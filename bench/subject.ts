@@ -91,8 +91,9 @@ export class Subjects {
     const handle = await open(path);
     try {
       const { size } = await handle.stat();
+      const file = { path, fd: handle.fd, facts: await shim.describeFile({ path, handle }) };
       const pages = Math.ceil(size / shim.pageBytes) * shim.pageBytes;
-      return (100 * (shim.residentBytes(handle.fd, 0, size) ?? Number.NaN)) / pages;
+      return (100 * (shim.residentBytes(file, 0, size) ?? Number.NaN)) / pages;
     } finally {
       await handle.close();
     }

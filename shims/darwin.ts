@@ -2,7 +2,7 @@ import { fstatSync } from "node:fs";
 import type { SystemMemory } from "../src/memory/memory.ts";
 import { bindExtra, bindLibc, expectMapping, expectZero, type Libc } from "./libc.ts";
 import { posixShim } from "./posix.ts";
-import type { FileStretch, Shim } from "./shim.ts";
+import { type FileStretch, type Shim, UNKNOWN_FACTS } from "./shim.ts";
 
 // This file has never run on macOS: no machine was at hand. What differs from Linux is kept to the
 // constants here, to be compared with Apple's headers by eye, and the two functions at the end.
@@ -12,9 +12,10 @@ const CONSTANTS = {
   MAP_NORESERVE: 0x40, // sys/mman.h; accepted and ignored
   // It has no call that fills pages with an error in place of a signal: a sweep reads the file.
   populate: null,
-  // No `will-need`: on Darwin it blocks and reads everything (llama.cpp issue 29250). MADV_DONTNEED
-  // (sys/mman.h) deactivates pages and keeps the tables.
+  // No `will-need`: on Darwin it blocks and reads everything (llama.cpp issue 29250).
   advice: {},
+  // MADV_DONTNEED (sys/mman.h) deactivates pages there and keeps the tables.
+  zap: null,
   rusageWho: 0, // sys/resource.h, RUSAGE_SELF
 } as const;
 
@@ -53,15 +54,13 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
     canEvict: true,
     countsFaultsOf: "process",
     prefetch: (ranges) => ranges.map((range) => readAdvise(calls, range)).every(Boolean),
-    openFence: () => null,
-    isLocal: () => true,
-    isSpinning: () => false,
-    readAheadBytes: () => null,
-    findMappings: () => null,
+    openLease: () => null,
+    describeFile: async () => UNKNOWN_FACTS,
+    findMappings: async () => null,
     memory: () => darwinMemory(calls, posix.pageBytes),
 
     /** As vmtouch does it there: the pages of a mapping are given up, whoever mapped them. */
-    evict(fd, offset, byteLength) {
+    async evict(fd, offset, byteLength) {
       if (byteLength === 0) return;
       const what = `of ${byteLength} bytes at offset ${offset}`;
       const at = libc.mmap(null, byteLength, PROT_READ, MAP_SHARED, fd, offset);

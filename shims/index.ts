@@ -2,14 +2,18 @@ import { portableShim } from "./portable.ts";
 import type { Shim } from "./shim.ts";
 
 export type {
+  AddressRange,
   Advice,
+  DescribedFile,
   Faults,
-  Fence,
+  FileFacts,
+  FileLease,
   FileStretch,
   FoundMapping,
   Shim,
   View,
 } from "./shim.ts";
+export { UNKNOWN_FACTS } from "./shim.ts";
 export { SystemError } from "./system-error.ts";
 
 let loaded: Promise<Shim> | undefined;

@@ -2,7 +2,7 @@ import koffi from "koffi";
 import { SystemError } from "./system-error.ts";
 
 /** What `mmap` returns for a failure: `(void *) -1`, which koffi gives as an unsigned bigint. */
-const MAP_FAILED = 2n ** 64n - 1n;
+export const MAP_FAILED = 2n ** 64n - 1n;
 
 /**
  * The C library, bound once. This is the only file that sees koffi's untyped calls: each is given
@@ -43,6 +43,25 @@ export type Libc = ReturnType<typeof bindLibc>;
  */
 export function bindExtra<F>(signature: string, library: string | null = null): F {
   return koffi.load(library).func(signature) as unknown as F;
+}
+
+/** What calls on other threads are still using: it must not be collected under them. */
+const inUse = new Set<readonly unknown[]>();
+
+/** A function of the C library, called on a thread of libuv's. Its errno stays on that thread. */
+export function bindInBackground<A extends readonly unknown[], R>(
+  signature: string,
+): (...args: A) => Promise<R> {
+  const call = koffi.load(null).func(signature);
+  return (...args) =>
+    new Promise<R>((resolve, reject) => {
+      inUse.add(args);
+      call.async(...args, (error: unknown, result: R) => {
+        inUse.delete(args);
+        if (error) reject(error);
+        else resolve(result);
+      });
+    });
 }
 
 export function addressOf(buffer: SharedArrayBuffer): bigint {

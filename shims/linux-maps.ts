@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import type { FoundMapping } from "./shim.ts";
+import type { AddressRange, FoundMapping } from "./shim.ts";
 
 export interface SelfMapping extends FoundMapping {
   readonly dev: bigint;
@@ -11,8 +10,8 @@ export interface SelfMapping extends FoundMapping {
 /** `7f0c-7f1c r--s 00200000 fe:00 2148530   /models/a.gguf` (proc_pid_maps(5)). */
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+)\s*(.*)$/;
 
-/** What this process has mapped, by address. */
-export function selfMappings(maps = readFileSync("/proc/self/maps", "utf8")): SelfMapping[] {
+/** What a process has mapped, by address. @param maps its `/proc/PID/maps` */
+export function parseMappings(maps: string): SelfMapping[] {
   return maps.split("\n").flatMap((line) => {
     const [, start, end, offset, major, minor, ino, path] = LINE.exec(line) ?? [];
     if (start === undefined) return [];
@@ -28,6 +27,40 @@ export function selfMappings(maps = readFileSync("/proc/self/maps", "utf8")): Se
       },
     ];
   });
+}
+
+/**
+ * The mappings that ranges lie in; `null` when a part of one is not mapped.
+ *
+ * @param mappings by address
+ */
+export function mappingsAt(
+  mappings: readonly SelfMapping[],
+  ranges: readonly AddressRange[],
+): SelfMapping[] | null {
+  const found = new Set<SelfMapping>();
+  for (const { address, byteLength } of ranges) {
+    const end = address + BigInt(byteLength);
+    for (let at = address; at < end; ) {
+      const mapping = mappings[lastFrom(mappings, at)];
+      const reach = mapping === undefined ? at : mapping.address + BigInt(mapping.byteLength);
+      if (mapping === undefined || reach <= at) return null;
+      found.add(mapping);
+      at = reach;
+    }
+  }
+  return [...found];
+}
+
+/** Number of the last mapping that begins at an address or below it; -1 when there is none. */
+function lastFrom(mappings: readonly SelfMapping[], address: bigint): number {
+  let [low, high] = [0, mappings.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((mappings[middle]?.address ?? address) <= address) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }
 
 /** As glibc's `makedev` packs it, and `stat` gives it. */

@@ -1,4 +1,4 @@
-import type { Shim } from "./shim.ts";
+import { type Shim, UNKNOWN_FACTS } from "./shim.ts";
 import { SystemError } from "./system-error.ts";
 
 /**
@@ -22,23 +22,27 @@ export function portableShim(): Shim {
     restore: refuse("restore"),
     populate: refuse("populate"),
     populateInBackground: async () => {},
-    evict: refuse("evict"),
+    evict: async () => refuse("evict")(),
     advise: () => false,
+    zapPageTables: () => false,
     prefetch: () => false,
     openView: () => null,
     memory: () => null,
+    describeFile: async () => UNKNOWN_FACTS,
     residentBytes: () => null,
-    residentBytesAt: () => null,
-    findMappings: () => null,
-    residencyMap: () => null,
-    openFence: () => null,
-    isLocal: () => true,
-    isSpinning: () => false,
-    readAheadBytes: () => null,
+    residentBytesInBackground: async () => null,
+    residentBytesAt: async () => null,
+    faultsOfNewMapping: () => null,
+    findMappings: async () => null,
+    openLease: () => null,
     exit: (code) => process.exit(code),
     faults() {
-      const { minorPageFault: minor, majorPageFault: major } = process.resourceUsage();
-      return { minor, major };
+      try {
+        const { minorPageFault: minor, majorPageFault: major } = process.resourceUsage();
+        return { minor, major };
+      } catch {
+        return { minor: 0, major: 0 }; // refused, as a seccomp profile may
+      }
     },
   };
 }

@@ -1,5 +1,14 @@
-import { addressOf, bindExtra, expectMapping, expectZero, type Libc, lastErrno } from "./libc.ts";
-import type { Advice, Faults, Shim } from "./shim.ts";
+import {
+  addressOf,
+  bindExtra,
+  expectMapping,
+  expectZero,
+  type Libc,
+  lastErrno,
+  MAP_FAILED,
+} from "./libc.ts";
+import type { Advice, DescribedFile, Faults, Shim } from "./shim.ts";
+import { inSteps } from "./steps.ts";
 import { SystemError } from "./system-error.ts";
 
 /** Where the POSIX systems differ in numbers. Each names the header it comes from. */
@@ -12,11 +21,14 @@ export interface PosixConstants {
   readonly populate: number | null;
   /** The system's number for each advice, where it has one. */
   readonly advice: Readonly<Partial<Record<Advice, number>>>;
+  /** The advice that drops page tables, private copies included, where the system has one. */
+  readonly zap: number | null;
   /** `RUSAGE_THREAD`, or `RUSAGE_SELF` where threads are not told apart. */
   readonly rusageWho: number;
 }
 
 // The same on every POSIX system Node runs on (sys/mman.h).
+const PROT_NONE = 0x0;
 const PROT_READ = 0x1;
 const PROT_WRITE = 0x2;
 const MAP_SHARED = 0x01;
@@ -31,7 +43,10 @@ const RU_MAJFLT = 9;
 /** The other bits of a page's byte are the system's own and may be set (mincore(2)). */
 const RESIDENT = 1;
 
-function countResident(pages: Uint8Array): number {
+/** Asking about this much takes the system a millisecond or two; the event loop turns in between. */
+const STEP_BYTES = 256 * 1024 ** 2;
+
+export function countResident(pages: Uint8Array): number {
   let resident = 0;
   for (const page of pages) resident += page & RESIDENT;
   return resident;
@@ -43,21 +58,31 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
   const pageBytes = libc.getpagesize();
   const usage = new BigInt64Array(RUSAGE_WORDS);
 
-  function residencyMap(fd: number, offset: number, byteLength: number): Uint8Array {
+  /** Through a mapping that is never touched, so it raises no signal, whatever happens to the file. */
+  function residentBytes({ fd, facts }: DescribedFile, offset: number, byteLength: number) {
     // Nothing cannot be mapped.
-    if (byteLength === 0) return new Uint8Array();
-    const pages = new Uint8Array(Math.ceil(byteLength / pageBytes));
-    // Never touched, so it cannot raise a signal, whatever happens to the file.
-    const at = expectMapping(
-      libc.mmap(null, byteLength, PROT_READ, MAP_SHARED, fd, offset),
-      `mmap of ${byteLength} bytes at offset ${offset}`,
-    );
+    if (byteLength === 0) return 0;
+    if (!facts.mayKnow || !facts.mayMap) return null;
+    const at = libc.mmap(null, byteLength, PROT_READ, MAP_SHARED, fd, offset);
+    if (at === MAP_FAILED) return null;
     try {
-      expectZero(libc.mincore(at, byteLength, pages), `mincore of ${byteLength} bytes`);
+      return residentAt(at, byteLength);
     } finally {
       libc.munmap(at, byteLength);
     }
-    return pages.map((page) => page & RESIDENT);
+  }
+
+  /** None at all where the system refuses to count them. */
+  function faults(): Faults {
+    libc.getrusage(constants.rusageWho, usage);
+    return { minor: Number(usage[RU_MINFLT]), major: Number(usage[RU_MAJFLT]) };
+  }
+
+  /** `null` when the system refuses, or nothing is mapped there. */
+  function residentAt(address: bigint, byteLength: number): number | null {
+    const pages = new Uint8Array(Math.ceil(byteLength / pageBytes));
+    if (libc.mincore(address, byteLength, pages) !== 0) return null;
+    return countResident(pages) * pageBytes;
   }
 
   return {
@@ -91,6 +116,10 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
       return number !== undefined && libc.madvise(address, byteLength, number) === 0;
     },
 
+    zapPageTables(address, byteLength) {
+      return constants.zap !== null && libc.madvise(address, byteLength, constants.zap) === 0;
+    },
+
     populate(address, byteLength) {
       const number = constants.populate;
       if (number === null) throw new SystemError("populate", "ENOTSUP");
@@ -105,25 +134,48 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
       await libc.madviseInBackground(address, byteLength, constants.populate);
     },
 
-    residencyMap,
+    residentBytes,
+    residentBytesInBackground: async (file, offset, byteLength) =>
+      residentBytes(file, offset, byteLength),
 
-    residentBytesAt(address, byteLength) {
-      const pages = new Uint8Array(Math.ceil(byteLength / pageBytes));
-      expectZero(libc.mincore(address, byteLength, pages), `mincore of ${byteLength} bytes`);
-      return countResident(pages) * pageBytes;
+    async residentBytesAt(ranges) {
+      let total = 0;
+      for await (const { address, byteLength } of inSteps(ranges, STEP_BYTES)) {
+        const resident = residentAt(address, byteLength);
+        if (resident === null) return null;
+        total += resident;
+      }
+      return total;
     },
 
-    residentBytes(fd, offset, byteLength) {
-      return countResident(residencyMap(fd, offset, byteLength)) * pageBytes;
+    faultsOfNewMapping(fd, offset, byteLength) {
+      const { populate } = constants;
+      if (populate === null) return null;
+      // Twice the addresses, so that the mapping can begin where a large page does.
+      const flags = MAP_PRIVATE | MAP_NORESERVE | MAP_ANONYMOUS;
+      const room = libc.mmap(null, 2 * byteLength, PROT_NONE, flags, -1, 0);
+      if (room === MAP_FAILED) return null;
+      try {
+        const unit = BigInt(byteLength);
+        const at = ((room + unit - 1n) / unit) * unit;
+        const fixed = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+        if (libc.mmap(at, byteLength, PROT_READ, fixed, fd, offset) === MAP_FAILED) return null;
+        const hugePages = constants.advice["huge-pages"];
+        if (hugePages !== undefined) libc.madvise(at, byteLength, hugePages);
+        const before = faults();
+        if (libc.madvise(at, byteLength, populate) !== 0) return null;
+        const after = faults();
+        // Filling empty page tables takes one fault at the least: none means that none are counted.
+        return after.minor + after.major - before.minor - before.major || null;
+      } finally {
+        libc.munmap(room, 2 * byteLength);
+      }
     },
 
     exit(code) {
       bindExtra<(code: number) => void>("void _exit(int code)")(code);
     },
 
-    faults(): Faults {
-      libc.getrusage(constants.rusageWho, usage);
-      return { minor: Number(usage[RU_MINFLT]), major: Number(usage[RU_MAJFLT]) };
-    },
+    faults,
   } satisfies Partial<Shim>;
 }

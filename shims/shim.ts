@@ -1,3 +1,4 @@
+import type { FileHandle } from "node:fs/promises";
 import type { SystemMemory } from "../src/memory/memory.ts";
 
 /**
@@ -46,6 +47,13 @@ export interface Shim {
   /** A hint. Never fails; says whether the system took it, which proves nothing about residency. */
   advise(address: bigint, byteLength: number, advice: Advice): boolean;
 
+  /**
+   * Drops the page tables of a mapping; the page cache keeps its pages. **Destroys private copies:**
+   * what was stored through a private writable mapping is lost, as if it had never been written. Only
+   * for mappings of this package's own that nobody else has seen. Never fails; as {@link advise}.
+   */
+  zapPageTables(address: bigint, byteLength: number): boolean;
+
   /** A hint over many ranges in one call, before they are filled. Never fails; as {@link advise}. */
   prefetch(ranges: readonly FileStretch[]): boolean;
 
@@ -63,49 +71,60 @@ export interface Shim {
   populateInBackground(address: bigint, byteLength: number): Promise<void>;
 
   /**
-   * Bytes of the file's range that are in the page cache, in whole pages; `null` when the system
-   * will not say. Blocks for about 3 ms a GiB.
+   * What the system says of an open file, for every later question about it. Asked without holding up
+   * the event loop, since a server may not answer. Never fails: what is refused is not known.
    */
-  residentBytes(fd: number, offset: number, byteLength: number): number | null;
-
-  /** One byte for each page of the range, 1 when it is in the page cache; `null` as above. */
-  residencyMap(fd: number, offset: number, byteLength: number): Uint8Array | null;
+  describeFile(file: { readonly handle: FileHandle; readonly path: string }): Promise<FileFacts>;
 
   /**
-   * The same as {@link residentBytes} for what is mapped already; both ends page-aligned. Where the
-   * system knows of this process's pages only, at least this much is in memory.
+   * Bytes of the file's range that are in the page cache, in whole pages; `null` when the system
+   * will not say. Blocks for about 3 ms a GiB; on a file that is not local, for as long as its server
+   * does not answer: the main thread asks {@link residentBytesInBackground} there.
    */
-  residentBytesAt(address: bigint, byteLength: number): number | null;
+  residentBytes(file: DescribedFile, offset: number, byteLength: number): number | null;
+
+  /** The same on a thread of libuv's. */
+  residentBytesInBackground(
+    file: DescribedFile,
+    offset: number,
+    byteLength: number,
+  ): Promise<number | null>;
+
+  /**
+   * The same as {@link residentBytes} for what is mapped already; both ends page-aligned. `null` also
+   * where a range is not mapped. The event loop turns meanwhile. Where the system knows of this
+   * process's pages only, at least this much is in memory.
+   */
+  residentBytesAt(ranges: Iterable<AddressRange>): Promise<number | null>;
+
+  /**
+   * Page faults that a new mapping of a part of a file costs, once the part is cached: it is mapped
+   * for this question alone. `null` where that cannot be told. Blocks.
+   *
+   * @param offset and byteLength: multiples of a large page
+   */
+  faultsOfNewMapping(fd: number, offset: number, byteLength: number): number | null;
 
   /**
    * Where this process has a file mapped, whoever did it: what of the file, and where. `null` when
    * the system has no way to say.
    */
-  findMappings(path: string): readonly FoundMapping[] | null;
+  findMappings(path: string): Promise<readonly FoundMapping[] | null>;
 
-  /** Asks the system to drop the range from the page cache. @throws {@link SystemError} */
-  evict(fd: number, offset: number, byteLength: number): void;
+  /**
+   * Asks the system to drop the range from the page cache. On a thread of libuv's where the system
+   * may wait for a server. Rejects with a {@link SystemError}.
+   */
+  evict(fd: number, offset: number, byteLength: number): Promise<void>;
 
   /** Page faults of the calling thread so far; of the process where threads are not told apart. */
   faults(): Faults;
 
   /**
-   * Whether a device of this machine answers for the file: it fails in the end where another machine
-   * or program may never answer. True where the system does not tell.
-   */
-  isLocal(fd: number): boolean;
-
-  /** Whether it lies on a disk with an arm. False where the system does not tell. */
-  isSpinning(fd: number): boolean;
-
-  /** Bytes the system reads ahead on the file's device; `null` where it does not tell. */
-  readAheadBytes(fd: number): number | null;
-
-  /**
-   * A fence against truncation, one for each thread and file: while it is held, no one can shrink
+   * A lease against truncation, one for each thread and file: while it is held, no one can shrink
    * the file. `null` where there is none.
    */
-  openFence(fd: number): Fence | null;
+  openLease(file: DescribedFile): FileLease | null;
 
   /** What the system itself says of memory; `null` where `/proc` and `node:os` say it better. */
   memory(): SystemMemory | null;
@@ -144,8 +163,6 @@ export type Advice =
   | "will-need"
   /** Read ahead in large folios, so that one later fault maps 2 MiB. */
   | "huge-pages"
-  /** Drop this mapping's page tables; the page cache keeps the pages. */
-  | "drop-tables"
   /** Read no more than what is asked for. */
   | "random"
   /** Read ahead as the system likes. */
@@ -157,9 +174,60 @@ export interface Faults {
 }
 
 /** Holds a file still for a moment. */
-export interface Fence {
+export interface FileLease {
   /** False when it cannot be held just now: someone has the file open for writing. */
   hold(): boolean;
   release(): void;
   close(): void;
+}
+
+/** An open file with what the system said of it. Plain data: it can be sent to a thread. */
+export interface DescribedFile {
+  readonly path: string;
+  readonly fd: number;
+  readonly facts: FileFacts;
+}
+
+/** What a system says of an open file. */
+export interface FileFacts {
+  /** `f_type` of statfs(2); `null` where the system does not tell, and on systems that have none. */
+  readonly fsType: number | null;
+  /**
+   * Whether a device of this machine answers for the file: it fails in the end, where another machine
+   * or program may never answer. True on systems that do not tell.
+   */
+  readonly isLocal: boolean;
+  /** Whether a disk with rotating platters holds it. False where the system does not tell. */
+  readonly isRotational: boolean;
+  /** Bytes the system reads ahead of a reader of the file; `null` where it does not tell. */
+  readonly readAheadBytes: number | null;
+  /** Whether this process is told which pages of a mapping of the file are resident. */
+  readonly mayKnow: boolean;
+  /**
+   * Whether the file can be mapped without waiting for another machine. The process's memory map is
+   * locked for as long as that takes, so that every thread stands still which allocates or faults.
+   */
+  readonly mayMap: boolean;
+  /** Whether the system counts the file's resident pages without a mapping. */
+  readonly countsPages: boolean;
+  /** Whether a count of 0 may mean that another file holds the pages. */
+  readonly countsOnlyItsOwn: boolean;
+}
+
+/** Of a system that tells nothing, and on which files are mapped or read like local ones. */
+export const UNKNOWN_FACTS: FileFacts = {
+  fsType: null,
+  isLocal: true,
+  isRotational: false,
+  readAheadBytes: null,
+  mayKnow: true,
+  mayMap: true,
+  countsPages: false,
+  countsOnlyItsOwn: false,
+};
+
+/** Memory of this process. */
+export interface AddressRange {
+  readonly address: bigint;
+  readonly byteLength: number;
 }

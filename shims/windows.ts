@@ -1,6 +1,7 @@
 import { bindKernel32, type Kernel32, lastWindowsError, MINUS_ONE } from "./kernel32.ts";
 import { addressOf } from "./libc.ts";
-import type { Shim, View } from "./shim.ts";
+import { type Shim, UNKNOWN_FACTS, type View } from "./shim.ts";
+import { inSteps } from "./steps.ts";
 import { SystemError } from "./system-error.ts";
 import { processCounters, windowsMemory } from "./windows-memory.ts";
 import { countResidentPages, LOCKED_BYTES, WorkingSet } from "./working-set.ts";
@@ -12,6 +13,9 @@ const SYSTEM_INFO_WORDS = 12;
 
 /** What {@link readThrough} copies at a time: it stays in the processor's cache. */
 const COPIED_BYTES = 256 * 1024;
+
+/** Asking about this much takes a few milliseconds; the event loop turns in between. */
+const QUERIED_STEP_BYTES = 64 * 1024 ** 2;
 
 /**
  * Windows. A view cannot be laid over memory that V8 has reserved, so files are mapped where the
@@ -67,11 +71,11 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     addressOf,
     place: refuse("place"),
     restore: refuse("restore"),
-    evict: refuse("evict"),
-    openFence: () => null,
-    isLocal: () => true,
-    isSpinning: () => false,
-    readAheadBytes: () => null,
+    evict: async () => refuse("evict")(),
+    zapPageTables: () => false,
+    describeFile: async () => UNKNOWN_FACTS,
+    faultsOfNewMapping: () => null,
+    openLease: () => null,
 
     openView(fd, offset, byteLength): View {
       const what = `of ${byteLength} bytes at offset ${offset}`;
@@ -117,12 +121,16 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
 
     // A process is told of its own views only, and a new one begins empty, whatever is cached.
     residentBytes: () => null,
-    residencyMap: () => null,
-    findMappings: () => null,
+    residentBytesInBackground: async () => null,
+    findMappings: async () => null,
 
-    residentBytesAt(address, byteLength) {
-      const pages = Math.ceil(byteLength / pageBytes);
-      return countResidentPages(kernel32, address, pages, pageBytes) * pageBytes;
+    async residentBytesAt(ranges) {
+      let resident = 0;
+      for await (const { address, byteLength } of inSteps(ranges, QUERIED_STEP_BYTES)) {
+        const pages = Math.ceil(byteLength / pageBytes);
+        resident += countResidentPages(kernel32, address, pages, pageBytes) * pageBytes;
+      }
+      return resident;
     },
 
     faults: () => ({ minor: processCounters(kernel32).faults, major: 0 }),

@@ -1,20 +1,23 @@
 import type { BigIntStats } from "node:fs";
 import { constants, type FileHandle, open, stat, statfs } from "node:fs/promises";
 import { resolve } from "node:path";
+import type { DescribedFile, Shim } from "../shims/index.ts";
 import { PrefaultError, type PrefaultErrorCode } from "./errors.ts";
 
 /** What a thread needs of an open file. Descriptors belong to the process: all threads share them. */
-export interface FileSource {
-  /** As the caller wrote it. */
-  readonly path: string;
-  readonly fd: number;
+export interface FileSource extends DescribedFile {
   /** Bytes, when it was opened. */
   readonly byteLength: number;
 }
 
 /** A regular file, open for reading. */
-export interface OpenFile extends FileSource {
+export interface OpenFile {
+  /** As the caller wrote it. */
+  readonly path: string;
   readonly handle: FileHandle;
+  readonly fd: number;
+  /** Bytes, when it was opened. */
+  readonly byteLength: number;
   /** The same for every path, hard link and symbolic link that leads to the same file. */
   readonly identity: string;
 }
@@ -43,6 +46,17 @@ export async function openFile(path: string): Promise<OpenFile> {
   }
 }
 
+/** A file with all that will be asked about it. */
+export interface DescribedOpenFile extends OpenFile, FileSource {}
+
+/** Asks the system about an open file, once: what is decided by it is decided without the file system. */
+export async function describeOpenFile(
+  file: OpenFile,
+  shim: Pick<Shim, "describeFile">,
+): Promise<DescribedOpenFile> {
+  return { ...file, facts: await shim.describeFile(file) };
+}
+
 /** The same file under any name has the same identity. @throws as {@link openFile} */
 export async function fileIdentity(path: string): Promise<string> {
   try {
@@ -61,7 +75,10 @@ function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
  * Whether the path leads to another file by now. Not when it leads nowhere: a file that was deleted
  * can still be in use.
  */
-export async function isReplaced({ path, identity }: OpenFile): Promise<boolean> {
+export async function isReplaced({
+  path,
+  identity,
+}: Pick<OpenFile, "path" | "identity">): Promise<boolean> {
   return fileIdentity(path).then(
     (now) => now !== identity,
     () => false,
@@ -72,7 +89,7 @@ export async function isReplaced({ path, identity }: OpenFile): Promise<boolean>
  * File systems whose files are the kernel's own words, made while they are read, by `f_type`
  * (linux/magic.h). They say that they are regular files.
  */
-const MADE_UP: ReadonlySet<number> = new Set([
+const PSEUDO_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0x9fa0, // proc
   0x62656572, // sysfs
   0x64626720, // debugfs
@@ -81,13 +98,21 @@ const MADE_UP: ReadonlySet<number> = new Set([
   0x63677270, // cgroup2
 ]);
 
+/** Not where the system refuses to tell, as a seccomp profile may: the file is opened all the same. */
+async function isOnPseudoFileSystem(path: string): Promise<boolean> {
+  return statfs(path).then(
+    ({ type }) => PSEUDO_FILE_SYSTEMS.has(type),
+    () => false,
+  );
+}
+
 async function expectRegular(path: string, handle?: FileHandle) {
   const found = await (handle === undefined
     ? stat(path, { bigint: true })
     : handle.stat({ bigint: true }));
-  const isMadeUp = handle === undefined && MADE_UP.has((await statfs(path)).type);
-  if (found.isFile() && !isMadeUp) return found;
-  const kind = isMadeUp
+  const isPseudo = handle === undefined && (await isOnPseudoFileSystem(path));
+  if (found.isFile() && !isPseudo) return found;
+  const kind = isPseudo
     ? "made up by the kernel"
     : found.isDirectory()
       ? "a directory"

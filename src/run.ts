@@ -44,8 +44,7 @@ export async function executeRun(
   options: ResolvedOptions,
   follower?: Follower,
 ): Promise<PrefaultReport> {
-  const { pageBytes } = await loadShim();
-  const opening = planRegions(run.regions, pageBytes);
+  const opening = planRegions(run.regions, await loadShim());
   const plan = await orAbort(options.signal, opening, (late) => late.close());
   const label = labelOf(options, run);
   const letGo = { released: Promise.resolve(), stuck: false };
@@ -67,7 +66,7 @@ export async function executePlan(
   follower?: Follower,
 ): Promise<PrefaultReport> {
   const shim = await loadShim();
-  const before = await measure(shim, plan);
+  const before = await orAbort(options.signal, measure(shim, plan));
   const answer = askGate(shim, plan.bytes, sumKnown(before) ?? 0, gate, options);
   const planned: PrefaultReport = {
     ...emptyReport(label, answer.reason),
@@ -77,12 +76,13 @@ export async function executePlan(
   };
   if (!answer.run) return planned;
 
-  const fds = plan.files.map(({ file }) => file.fd);
-  const { strategy, why } = chooseStrategy(options.strategy, shim, fds);
+  const files = plan.files.map(({ file: { path, fd, byteLength, facts } }) => {
+    return { path, fd, byteLength, facts };
+  });
+  const { strategy, why } = chooseStrategy(options.strategy, shim, files);
   const running = { ...planned, ran: true, strategy, strategyReason: why };
   const layout = mapped?.layout ?? layOut(plan.files.map((each) => each.ranges));
   const chunks = cutChunks(layout.pieces, options.chunkBytes);
-  const files = plan.files.map(({ file: { path, fd, byteLength } }) => ({ path, fd, byteLength }));
   const mapping =
     strategy === "read" ? null : (mapped?.mapping ?? mapForSweep(layout, files, shim));
   const sweep = await startSweep({
@@ -92,7 +92,7 @@ export async function executePlan(
     mapping,
     strategy,
     isWarm: isWarm(plan.bytes, sumKnown(before)),
-    workers: options.workers ?? defaultLanes(plan.bytes, sumKnown(before), fds, shim),
+    workers: options.workers ?? defaultLanes(plan.bytes, sumKnown(before), files),
     keepGoing: options.onError === "continue",
     workerUrl: options.workerUrl,
     signal: options.signal,

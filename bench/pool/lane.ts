@@ -68,7 +68,7 @@ function run(order: LaneOrder, shim: Shim): LaneTimes {
       if (order.mode !== "populate")
         kernels[index]?.touch_pages(linear + done, bytes, shim.pageBytes);
     });
-    if (order.dropTables === "chunk") shim.advise(address, byteLength, "drop-tables");
+    if (order.dropTables === "chunk") shim.zapPageTables(address, byteLength);
   }
   const after = shim.faults();
   return {

@@ -1,6 +1,7 @@
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Bench as Tinybench } from "tinybench";
+import { loadShim } from "../../shims/index.ts";
 import { layOut } from "../../src/arena/layout.ts";
 import { cutChunks } from "../../src/plan/merge.ts";
 import { planRegions } from "../../src/plan/plan.ts";
@@ -65,7 +66,7 @@ export const plan: Scope = {
 };
 
 async function planAll(regions: readonly FileRegion[]): Promise<number> {
-  const planned = await planRegions(regions, PAGE);
+  const planned = await planRegions(regions, await loadShim());
   const { pieces } = layOut(planned.files.map(({ ranges }) => ranges));
   const chunks = cutChunks(pieces, 32 * 1024 ** 2).length;
   await planned.close();

@@ -1,4 +1,4 @@
-import { loadShim, type Shim, SystemError } from "../../shims/index.ts";
+import { loadShim, type Shim } from "../../shims/index.ts";
 import { layOut } from "../arena/layout.ts";
 import { asPrefaultError, PrefaultError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
@@ -10,7 +10,6 @@ import { emptyReport, type PrefaultReport } from "../report.ts";
 import { askGate, labelOf, outcome } from "../run.ts";
 import { defaultLanes, isWarm } from "../sweep/lanes.ts";
 import { startSweep } from "../sweep/sweep.ts";
-import { sumKnown } from "../units.ts";
 
 /**
  * The way of the data for mappings somebody else made: merged like files, gated like files, and
@@ -26,7 +25,7 @@ export async function executeAddresses(
   const given = regions.filter(({ address, byteLength }) => address !== 0n && byteLength > 0);
   const exact = RangeTable.from(given.map(rangeOf));
   const { bytes, ranges } = mergePages(exact.words, shim.pageBytes);
-  const before = resident(shim, ranges);
+  const before = await resident(shim, ranges);
   const answer = askGate(shim, bytes, before ?? 0, undefined, options);
   const planned: PrefaultReport = {
     ...emptyReport(labelOf(options), answer.reason),
@@ -54,7 +53,7 @@ export async function executeAddresses(
     mapping: null,
     strategy: "populate",
     isWarm: isWarm(bytes, before),
-    workers: options.workers ?? defaultLanes(bytes, before, [], shim),
+    workers: options.workers ?? defaultLanes(bytes, before, []),
     keepGoing: options.onError === "continue",
     workerUrl: options.workerUrl,
     signal: options.signal,
@@ -64,7 +63,7 @@ export async function executeAddresses(
     const result = await sweep.result;
     return {
       ...running,
-      residentBytesAfter: resident(shim, ranges),
+      residentBytesAfter: await resident(shim, ranges),
       ...outcome(bytes, result),
     };
   } catch (thrown) {
@@ -84,15 +83,8 @@ function rangeOf({ address, byteLength }: AddressRegion): Range {
 }
 
 /** `null` when the system will not say, also for a range that is not mapped at all. */
-function resident(shim: Shim, ranges: Iterable<Range>): number | null {
-  try {
-    return sumKnown(
-      Array.from(ranges, ({ offset, byteLength }) =>
-        shim.residentBytesAt(BigInt(offset), byteLength),
-      ),
-    );
-  } catch (error) {
-    if (error instanceof SystemError) return null;
-    throw error;
-  }
+function resident(shim: Shim, ranges: Iterable<Range>): Promise<number | null> {
+  return shim.residentBytesAt(
+    Array.from(ranges, ({ offset, byteLength }) => ({ address: BigInt(offset), byteLength })),
+  );
 }

@@ -17,7 +17,7 @@ export async function findMappings(path: string): Promise<readonly FoundMapping[
   const shim = await loadShim();
   let found: readonly FoundMapping[] | null;
   try {
-    found = shim.findMappings(path);
+    found = await shim.findMappings(path);
   } catch (error) {
     throw asFileError(error, path);
   }

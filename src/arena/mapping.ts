@@ -57,7 +57,10 @@ export function placeLayout(layout: Layout, files: readonly FileSource[], shim: 
 
 function mapFailed(cause: unknown, files: readonly FileSource[]): PrefaultError {
   // Windows maps no more than there is.
-  const shrunk = files.find(({ fd, byteLength }) => fstatSync(fd).size < byteLength);
+  const shrunk = files.find(
+    // A server may not answer, and this is the main thread.
+    ({ fd, byteLength, facts }) => facts.isLocal && fstatSync(fd).size < byteLength,
+  );
   if (shrunk !== undefined) {
     const message = `${shrunk.path} shrank from ${shrunk.byteLength} bytes before it was mapped`;
     return new PrefaultError("PREFAULT_FILE_CHANGED", message, { cause, path: shrunk.path });

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from "node:timers/promises";
 import type { Shim, View } from "../../shims/index.ts";
 import type { FileSource } from "../files.ts";
 import { type Layout, locate } from "./layout.ts";
@@ -14,9 +13,6 @@ export interface Views {
   residentBytes(): Promise<(number | null)[]>;
   close(): void;
 }
-
-/** Asking about this much takes a few milliseconds; the event loop turns in between. */
-const STEP_BYTES = 64 * 1024 ** 2;
 
 /** @throws {@link SystemError}, with nothing left mapped */
 export function openViews(layout: Layout, files: readonly FileSource[], shim: Shim): Views {
@@ -45,13 +41,10 @@ export function openViews(layout: Layout, files: readonly FileSource[], shim: Sh
         const { window, fileOffset } = locate(layout.windows, piece.offset);
         const start = addresses[layout.windows.indexOf(window)] ?? 0n;
         const address = start + BigInt(fileOffset - window.offset);
-        for (let done = 0; done < piece.byteLength; done += STEP_BYTES) {
-          const step = Math.min(STEP_BYTES, piece.byteLength - done);
-          const resident = shim.residentBytesAt(address + BigInt(done), step);
-          const known = counts[window.file] ?? null;
-          counts[window.file] = known === null || resident === null ? null : known + resident;
-          await turn();
-        }
+        const { byteLength } = piece;
+        const resident = await shim.residentBytesAt([{ address, byteLength }]);
+        const known = counts[window.file] ?? null;
+        counts[window.file] = known === null || resident === null ? null : known + resident;
       }
       return counts;
     },

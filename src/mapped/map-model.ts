@@ -50,7 +50,7 @@ export async function mapModel(path: string, options: MapModelOptions = {}): Pro
   const tensors = placed ? cpuTensors(model, placement, pass) : model.tensors;
   const plan = await planRegions(
     tensors.map((tensor) => tensorRegion(model, tensor)),
-    shim.pageBytes,
+    shim,
   );
   try {
     const layout = layOut(tensorRanges(model, tensors, plan, shim.pageBytes), true);

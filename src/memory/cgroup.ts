@@ -1,89 +1,171 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Mount, parseMounts } from "../mount-table.ts";
 
-/** One memory cgroup this process is in, its own or one above. Bytes. */
+/** One memory cgroup this process is in, its own or one above, with a limit. Bytes. */
 export interface CgroupMemory {
+  /** The tightest limit of the group itself. */
   readonly limitBytes: number;
+  /** The file that sets the limit, such as `memory.high`. */
+  readonly limitedBy: string;
   readonly usageBytes: number;
   /** Page cache charged to the group that reclaim can take back without losing data. */
   readonly reclaimableBytes: number;
 }
 
+/** A folder of the cgroup file system. */
+export interface CgroupFolder {
+  readonly path: string;
+  readonly version: 1 | 2;
+}
+
 /**
  * The memory cgroups that limit this process, innermost first; empty where none does.
  *
- * Limits nest, and each level counts on its own: the tightest wins. `max` (v2) and numbers near 2^63
- * (v1, rounded down to a page) both mean "no limit" (kernel `Documentation/admin-guide/cgroup-v1/memory.rst`).
+ * Limits nest, and each level counts on its own: the tightest wins. At `memory.max` the kernel reclaims
+ * or kills; above `memory.high` it reclaims and slows down whoever allocates, to a standstill if need
+ * be (kernel `Documentation/admin-guide/cgroup-v2.rst`): for a sweep the one is as final as the other.
  *
  * @param root where the file system is mounted; tests put a made-up tree there
  */
 export function memoryCgroups(root = "/"): CgroupMemory[] {
-  const membership = read(join(root, "proc/self/cgroup"));
-  if (membership === undefined) return [];
+  return limitedCgroups(root).map(readCgroup);
+}
+
+/** A group with a limit, to be read again as its usage changes. */
+export interface LimitedCgroup extends CgroupFolder {
+  readonly limitBytes: number;
+  readonly limitedBy: string;
+}
+
+/** The groups that have a limit, without what they use: to be asked for often, while little changes. */
+export function limitedCgroups(root = "/"): LimitedCgroup[] {
+  return cgroupFolders(root).flatMap((folder) => {
+    const [limit] = FILES[folder.version].limits
+      .flatMap(({ file, key }) => {
+        const limitBytes = numberIn(join(folder.path, file), key);
+        return limitBytes !== undefined && limitBytes < NO_LIMIT
+          ? [{ limitBytes, limitedBy: key ?? file }]
+          : [];
+      })
+      .sort((a, b) => a.limitBytes - b.limitBytes);
+    return limit === undefined ? [] : [{ ...folder, ...limit }];
+  });
+}
+
+export function readCgroup(group: LimitedCgroup): CgroupMemory {
+  const { limitBytes, limitedBy } = group;
+  const { reclaimable } = FILES[group.version];
+  const stat = read(join(group.path, "memory.stat")) ?? "";
+  const reclaimableBytes = reclaimable.reduce((sum, key) => sum + (numberOf(stat, key) ?? 0), 0);
+  return { limitBytes, limitedBy, usageBytes: usageOf(group), reclaimableBytes };
+}
+
+export function usageOf({ path, version }: CgroupFolder): number {
+  return numberIn(join(path, FILES[version].usage)) ?? 0;
+}
+
+/** How often a group has come up against its own limit so far. */
+export function limitHits({ path, version }: CgroupFolder): number {
+  const { hits } = FILES[version];
+  return hits.reduce((sum, { file, key }) => sum + (numberIn(join(path, file), key) ?? 0), 0);
+}
+
+interface Word {
+  readonly file: string;
+  /** The line of the file; none for a file of one number. */
+  readonly key?: string;
+}
+
+interface Files {
+  readonly limits: readonly Word[];
+  readonly usage: string;
+  /** Keys of `memory.stat`. */
+  readonly reclaimable: readonly string[];
+  readonly hits: readonly Word[];
+}
+
+const FILES: Readonly<Record<1 | 2, Files>> = {
+  1: {
+    limits: [
+      { file: "memory.limit_in_bytes" },
+      // The tightest of the groups above, also of those that a container does not see.
+      { file: "memory.stat", key: "hierarchical_memory_limit" },
+    ],
+    usage: "memory.usage_in_bytes",
+    // The `total_` keys count the descendants.
+    reclaimable: ["total_inactive_file", "total_active_file"],
+    hits: [{ file: "memory.failcnt" }],
+  },
+  2: {
+    limits: [{ file: "memory.high" }, { file: "memory.max" }],
+    usage: "memory.current",
+    reclaimable: ["inactive_file", "active_file"],
+    hits: [
+      { file: "memory.events.local", key: "high" },
+      { file: "memory.events.local", key: "max" },
+    ],
+  },
+};
+
+/** More than any machine has: v1 writes "no limit" as 2^63 less a page, v2 as `max`. */
+const NO_LIMIT = 2 ** 60;
+
+/** Where the hierarchies are mounted by custom: systemd's layout, and v2 beside v1 in the hybrid one. */
+const CUSTOMARY: Readonly<Record<1 | 2, readonly string[]>> = {
+  1: ["/sys/fs/cgroup/memory"],
+  2: ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
+};
+
+/**
+ * The folders of the memory cgroups this process is in, innermost first. Not each of them exists, nor
+ * has all files.
+ */
+export function cgroupFolders(root = "/"): CgroupFolder[] {
+  const membership = read(join(root, "proc/self/cgroup")) ?? "";
+  const mounts = parseMounts(read(join(root, "proc/self/mountinfo")) ?? "");
   return membership.split("\n").flatMap((line) => {
     // `0::/path` is the v2 hierarchy, `9:memory:/path` a v1 controller.
     const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     if (path === undefined || controllers === undefined) return [];
-    if (controllers === "") return levels(root, V2, path);
-    return controllers.split(",").includes("memory") ? levels(root, V1, path) : [];
+    if (controllers === "") return levels(root, 2, path, mounts);
+    return controllers.split(",").includes("memory") ? levels(root, 1, path, mounts) : [];
   });
 }
 
-interface Hierarchy {
-  /** Candidates: systemd's layout, and the hybrid one, where v2 lives beside v1. */
-  readonly mounts: readonly string[];
-  readonly limit: string;
-  readonly usage: string;
-  /** Keys of `memory.stat`. v1 counts the descendants in the `total_` ones. */
-  readonly reclaimable: readonly string[];
-}
-
-const V1: Hierarchy = {
-  mounts: ["sys/fs/cgroup/memory"],
-  limit: "memory.limit_in_bytes",
-  usage: "memory.usage_in_bytes",
-  reclaimable: ["total_inactive_file", "total_active_file"],
-};
-
-const V2: Hierarchy = {
-  mounts: ["sys/fs/cgroup", "sys/fs/cgroup/unified"],
-  limit: "memory.max",
-  usage: "memory.current",
-  reclaimable: ["inactive_file", "active_file"],
-};
-
-/** More than any machine has: v1 writes "no limit" as 2^63 less a page. */
-const NO_LIMIT = 2 ** 60;
-
-function levels(root: string, hierarchy: Hierarchy, path: string): CgroupMemory[] {
-  const found: CgroupMemory[] = [];
-  for (const mount of hierarchy.mounts) {
-    const names = path.split("/").filter((name) => name !== "" && name !== "..");
+function levels(root: string, version: 1 | 2, path: string, mounts: readonly Mount[]) {
+  const shown = mounts
+    .filter(({ type, options }) =>
+      version === 2 ? type === "cgroup2" : type === "cgroup" && options.includes("memory"),
+    )
+    .map((mount) => ({ point: mount.point, below: relativeTo(mount.root, path) }));
+  const customary = CUSTOMARY[version].map((point) => ({ point, below: path }));
+  const folders = [...shown, ...customary].flatMap(({ point, below }) => {
+    const names = below.split("/").filter((name) => name !== "" && name !== "..");
     // In a container the path may be the host's while the mount shows the container's own group at
     // its root: levels that are not there are passed over, the mount's root is always looked at.
-    for (let depth = names.length; depth >= 0; depth--) {
-      const group = readGroup(join(root, mount, ...names.slice(0, depth)), hierarchy);
-      if (group !== undefined) found.push(group);
-    }
-  }
-  return found;
+    const depths = Array.from({ length: names.length + 1 }, (_, depth) => names.length - depth);
+    return depths.map((depth) => join(root, point, ...names.slice(0, depth)));
+  });
+  return [...new Set(folders)].map((folder) => ({ path: folder, version }));
 }
 
-function readGroup(folder: string, hierarchy: Hierarchy): CgroupMemory | undefined {
-  const limitBytes = Number(read(join(folder, hierarchy.limit))?.trim());
-  // `max` is NaN here, as is a file that is not there.
-  if (!(limitBytes < NO_LIMIT)) return undefined;
-  const stat = new Map(
-    (read(join(folder, "memory.stat")) ?? "").split("\n").map((line) => {
-      const [key = "", value] = line.split(" ");
-      return [key, Number(value)] as const;
-    }),
-  );
-  return {
-    limitBytes,
-    usageBytes: Number(read(join(folder, hierarchy.usage))?.trim() ?? 0) || 0,
-    reclaimableBytes: hierarchy.reclaimable.reduce((sum, key) => sum + (stat.get(key) || 0), 0),
-  };
+/** A group's path below the folder of the hierarchy that a mount shows. */
+function relativeTo(shown: string, path: string): string {
+  if (path === shown) return "/";
+  return path.startsWith(`${shown}/`) ? path.slice(shown.length) : path;
+}
+
+function numberIn(path: string, key?: string): number | undefined {
+  const text = read(path);
+  return text === undefined ? undefined : numberOf(text, key);
+}
+
+/** A whole number, alone or behind its key; `max` is none. */
+function numberOf(text: string, key?: string): number | undefined {
+  const [, digits] =
+    (key === undefined ? /^(\d+)\s*$/ : new RegExp(`^${key} (\\d+)$`, "m")).exec(text) ?? [];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 function read(path: string): string | undefined {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
+import { join } from "node:path";
 import { memoryCgroups } from "./cgroup.ts";
 
 /** What a system says of its memory itself, where that beats `node:os`. Bytes. */
@@ -9,15 +10,23 @@ export interface SystemMemory {
   readonly availableBytes: number;
 }
 
-/** Bytes of RAM this process may use at all: the machine's, or the tightest limit above it. */
-export function totalBytes(system: SystemMemory | null = null): number {
+/** A gate takes 0 for "not known", and nothing at all is known well. */
+const LEAST_KNOWN = 1;
+
+/**
+ * Bytes of RAM this process may use at all: the machine's, or the tightest limit above it. At least 1.
+ *
+ * @param root where the file system is mounted; tests put a made-up tree there
+ */
+export function totalBytes(system: SystemMemory | null = null, root = "/"): number {
   const machine = system?.totalBytes ?? totalmem();
-  return Math.min(machine, ...memoryCgroups().map((group) => group.limitBytes));
+  const limits = memoryCgroups(root).map((group) => group.limitBytes);
+  return Math.max(LEAST_KNOWN, Math.min(machine, ...limits));
 }
 
 /**
  * Bytes that can be had now without pushing out anything but page cache, plus the target's pages
- * that are already cached.
+ * that are already cached. At least 1.
  *
  * The cached pages of the target need no new memory, so they count as available. Linux's
  * `MemAvailable` and a cgroup's reclaimable file pages include them already; adding them again would
@@ -26,19 +35,23 @@ export function totalBytes(system: SystemMemory | null = null): number {
  *
  * @param residentBytes of the target, bytes
  */
-export function availableBytes(residentBytes: number, system: SystemMemory | null = null): number {
-  const machine = system?.availableBytes ?? memInfo("MemAvailable") ?? freemem() + residentBytes;
-  const groups = memoryCgroups().map((group) =>
-    Math.max(0, group.limitBytes - group.usageBytes + group.reclaimableBytes),
+export function availableBytes(
+  residentBytes: number,
+  system: SystemMemory | null = null,
+  root = "/",
+): number {
+  const machine =
+    system?.availableBytes ?? memInfo("MemAvailable", root) ?? freemem() + residentBytes;
+  const groups = memoryCgroups(root).map(
+    (group) => group.limitBytes - group.usageBytes + group.reclaimableBytes,
   );
-  return Math.min(totalmem(), machine, ...groups);
+  return Math.max(LEAST_KNOWN, Math.min(totalmem(), machine, ...groups));
 }
 
-function memInfo(key: string): number | undefined {
+function memInfo(key: string, root: string): number | undefined {
   try {
-    const line = new RegExp(`^${key}:\\s+(\\d+) kB$`, "m").exec(
-      readFileSync("/proc/meminfo", "utf8"),
-    );
+    const text = readFileSync(join(root, "proc/meminfo"), "utf8");
+    const line = new RegExp(`^${key}:\\s+(\\d+) kB$`, "m").exec(text);
     return line?.[1] === undefined ? undefined : Number(line[1]) * 1024;
   } catch {
     return undefined;
@@ -49,8 +62,9 @@ function memInfo(key: string): number | undefined {
 const SHORT_SHARE = 0.05;
 
 /** Whether free memory has run out, page cache not counted: the machine's, or that of a cgroup. */
-export function isMemoryShort(): boolean {
-  const groups = memoryCgroups().map(({ limitBytes, usageBytes }) => [limitBytes, usageBytes]);
-  const machine = [totalmem(), totalmem() - (memInfo("MemFree") ?? freemem())];
-  return [machine, ...groups].some(([most = 0, used = 0]) => most - used < SHORT_SHARE * most);
+export function isMemoryShort(root = "/"): boolean {
+  const groups = memoryCgroups(root).map(({ limitBytes, usageBytes }) => [limitBytes, usageBytes]);
+  const machine = [totalmem(), totalmem() - (memInfo("MemFree", root) ?? freemem())];
+  // A group that is at a limit of 0 is short, too.
+  return [machine, ...groups].some(([most = 0, used = 0]) => most - used <= SHORT_SHARE * most);
 }

@@ -1,5 +1,6 @@
+import type { Shim } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
-import { type OpenFile, openFile } from "../files.ts";
+import { type DescribedOpenFile, describeOpenFile, type OpenFile, openFile } from "../files.ts";
 import { mergePages } from "./merge.ts";
 import type { Range } from "./range.ts";
 import { RangeList, type RangeTable } from "./range-table.ts";
@@ -7,7 +8,7 @@ import type { FileRegion } from "./region.ts";
 
 /** What is to be filled of one file. */
 export interface FilePlan {
-  readonly file: OpenFile;
+  readonly file: DescribedOpenFile;
   /** Bytes, each counted once. */
   readonly bytes: number;
   /** Whole pages, sorted, apart from one another. */
@@ -22,7 +23,7 @@ export interface Plan {
   /** Ranges of whole pages. */
   readonly regions: number;
   /** Where a region of the plan lies: the number of its file, and the bytes. */
-  locate(region: FileRegion): { index: number; file: OpenFile; range: Range };
+  locate(region: FileRegion): { index: number; file: DescribedOpenFile; range: Range };
   close(): Promise<void>;
 }
 
@@ -36,7 +37,7 @@ export interface Plan {
  */
 export async function planRegions(
   regions: readonly FileRegion[],
-  pageBytes: number,
+  shim: Pick<Shim, "describeFile" | "pageBytes">,
 ): Promise<Plan> {
   const byIdentity = new Map<string, ListedFile>();
   const byPath = new Map<string, ListedFile>();
@@ -46,11 +47,11 @@ export async function planRegions(
   async function listed(path: string): Promise<ListedFile> {
     const known = byPath.get(path);
     if (known !== undefined) return known;
-    const file = await openFile(path);
-    const same = byIdentity.get(file.identity);
-    if (same !== undefined) await file.handle.close();
-    const entry = same ?? { file, ranges: new RangeList() };
-    byIdentity.set(file.identity, entry);
+    const opened = await openFile(path);
+    const same = byIdentity.get(opened.identity);
+    if (same !== undefined) await opened.handle.close();
+    const entry = same ?? { file: await describeOrClose(opened, shim), ranges: new RangeList() };
+    byIdentity.set(opened.identity, entry);
     byPath.set(path, entry);
     return entry;
   }
@@ -64,7 +65,7 @@ export async function planRegions(
   }
   const files = [...byIdentity.values()].map(({ file, ranges }) => ({
     file,
-    ...mergePages(ranges.words, pageBytes),
+    ...mergePages(ranges.words, shim.pageBytes),
   }));
   return {
     files,
@@ -81,9 +82,21 @@ export async function planRegions(
   };
 }
 
+async function describeOrClose(
+  opened: OpenFile,
+  shim: Pick<Shim, "describeFile">,
+): Promise<DescribedOpenFile> {
+  try {
+    return await describeOpenFile(opened, shim);
+  } catch (error) {
+    await opened.handle.close();
+    throw error;
+  }
+}
+
 /** A file with what is to be filled of it, as the regions name it. */
 interface ListedFile {
-  readonly file: OpenFile;
+  readonly file: DescribedOpenFile;
   readonly ranges: RangeList;
 }
 

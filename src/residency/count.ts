@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { Shim } from "../../shims/index.ts";
-import type { OpenFile } from "../files.ts";
+import type { FileSource } from "../files.ts";
 import type { Range } from "../plan/range.ts";
 
 /** Asking about this much takes the system a millisecond or two; the event loop turns in between. */
@@ -24,16 +24,18 @@ export async function* inSteps(ranges: Iterable<Range>): AsyncGenerator<Range> {
 
 /**
  * Bytes of the ranges that are in the page cache, in whole pages; `null` when the system will not
- * say.
+ * say. Of a file whose server may not answer, other threads are asked to wait for it.
  */
 export async function residentBytes(
   shim: Shim,
-  file: OpenFile,
+  file: FileSource,
   ranges: Iterable<Range>,
 ): Promise<number | null> {
   let total = 0;
   for await (const { offset, byteLength } of inSteps(ranges)) {
-    const resident = shim.residentBytes(file.fd, offset, byteLength);
+    const resident = file.facts.isLocal
+      ? shim.residentBytes(file, offset, byteLength)
+      : await shim.residentBytesInBackground(file, offset, byteLength);
     if (resident === null) return null;
     total += resident;
   }

@@ -1,5 +1,6 @@
-import { loadShim, SystemError } from "../../shims/index.ts";
+import { loadShim, type Shim, SystemError } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
+import type { OpenFile } from "../files.ts";
 import { planRegions } from "../plan/plan.ts";
 import { resolveTarget, type Target } from "../target.ts";
 import { sumKnown } from "../units.ts";
@@ -38,34 +39,56 @@ export async function evict(target: Target): Promise<EvictReport> {
       `the ${shim.name} shim cannot drop files from the page cache`,
     );
   }
-  const plan = await planRegions(regions, shim.pageBytes);
+  const plan = await planRegions(regions, shim);
   try {
     const files: EvictedFile[] = [];
+    let dropped = 0;
+    let refused: { readonly error: SystemError; readonly path: string } | undefined;
     for (const { file, bytes, ranges } of plan.files) {
       const residentBytesBefore = await residentBytes(shim, file, ranges);
-      // What is not on the disk yet cannot be dropped. Writing back is the system's own doing, and
-      // changes nothing in the file.
-      await file.handle.datasync();
+      await writeBack(file);
       for await (const { offset, byteLength } of inSteps(ranges)) {
-        shim.evict(file.fd, offset, byteLength);
+        try {
+          await shim.evict(file.fd, offset, byteLength);
+          dropped += 1;
+        } catch (error) {
+          if (!(error instanceof SystemError)) throw error;
+          refused ??= { error, path: file.path };
+        }
       }
       const residentBytesAfter = await residentBytes(shim, file, ranges);
       files.push({ path: file.path, bytes, residentBytesBefore, residentBytesAfter });
     }
+    // What stayed of the rest is in the report.
+    if (refused !== undefined && dropped === 0) throw cannotEvict(shim, refused);
     return {
       bytes: plan.bytes,
       residentBytesBefore: sumKnown(files.map((each) => each.residentBytesBefore)),
       residentBytesAfter: sumKnown(files.map((each) => each.residentBytesAfter)),
       files,
     };
-  } catch (cause) {
-    if (!(cause instanceof SystemError)) throw cause;
-    throw new PrefaultError(
-      "PREFAULT_UNSUPPORTED",
-      `the ${shim.name} shim cannot evict: ${cause.message}`,
-      { cause, errno: cause.errno },
-    );
   } finally {
     await plan.close();
   }
+}
+
+/**
+ * What is not on the disk yet cannot be dropped. Writing back is the system's own doing, and changes
+ * nothing in the file. Where it is refused, as on a read-only or an odd file system, there may be
+ * nothing to write back: what stays resident is in the report.
+ */
+async function writeBack({ handle }: OpenFile): Promise<void> {
+  await handle.datasync().catch(() => {});
+}
+
+function cannotEvict(
+  { name }: Shim,
+  { error, path }: { readonly error: SystemError; readonly path: string },
+): PrefaultError {
+  const message = `${path} cannot be dropped from the page cache by the ${name} shim: ${error.message}`;
+  return new PrefaultError("PREFAULT_UNSUPPORTED", message, {
+    cause: error,
+    errno: error.errno,
+    path,
+  });
 }

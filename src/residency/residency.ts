@@ -1,5 +1,5 @@
 import { loadShim, type Shim } from "../../shims/index.ts";
-import type { OpenFile } from "../files.ts";
+import type { FileSource } from "../files.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { pagesOf } from "../plan/range.ts";
 import type { FileRegion } from "../plan/region.ts";
@@ -55,7 +55,7 @@ export async function residency(target: Target): Promise<Residency> {
     ...regions.filter((region) => region.tensor !== undefined),
   ];
   const shim = await loadShim();
-  const plan = await planRegions(regions, shim.pageBytes);
+  const plan = await planRegions(regions, shim);
   try {
     const files: FileResidency[] = [];
     for (const { file, bytes, ranges } of plan.files) {
@@ -95,7 +95,7 @@ async function tensorResidency(
   };
 }
 
-async function residencyMap(shim: Shim, file: OpenFile): Promise<number[] | null> {
+async function residencyMap(shim: Shim, file: FileSource): Promise<number[] | null> {
   const pages = Math.ceil(file.byteLength / shim.pageBytes);
   const cells = Math.min(MAP_CELLS, pages);
   const map: number[] = [];

@@ -15,8 +15,9 @@ import { readAheadBytes } from "./read-ahead.ts";
  * (mm/filemap.c, `do_sync_mmap_readahead`). Before, random access meant single pages: the first cold
  * folio a lane meets shows which it is.
  */
-export function wantsExactFolios({ fd }: FileSource, shim: Shim): boolean {
-  return readAheadBytes(fd, shim) < 2 * FOLIO_BYTES;
+export function wantsExactFolios({ facts }: FileSource): boolean {
+  // What another machine answers for is not asked on this thread.
+  return facts.isLocal && readAheadBytes(facts) < 2 * FOLIO_BYTES;
 }
 
 /** Windows of files, where they are mapped. */
@@ -49,13 +50,19 @@ export class ExactFolios {
     this.#shim = shim;
   }
 
-  /** Whether a window of a file is filled so. Finds it out, and undoes the advice where it is not. */
+  /**
+   * Whether a window of a file is filled so. Finds it out, and undoes the advice where it is not.
+   *
+   * Where it cannot be found out, because the window is cached already or the system does not tell what
+   * is, the answer is no: under the advice a kernel before 5.18 would read page by page.
+   */
   fill(window: FilledWindow, file: number): boolean {
     if (!this.#task.exactFolios[file]) return false;
     if (this.#works === null && lastFolioIsCold(this.#shim, window)) {
       this.#works = this.#bringsFolio(window);
       if (!this.#works) adviseExactFolios(this.#task, "normal", this.#shim);
     }
+    if (this.#works === null) this.#shim.advise(window.address, window.byteLength, "normal");
     return this.#works === true;
   }
 
@@ -64,17 +71,17 @@ export class ExactFolios {
    * but the next mapping would stop at every one to find out, at a fifth of its speed; a read takes
    * the mark away.
    */
-  clearMarks({ fd, fileOffset, byteLength }: FilledWindow): void {
+  clearMarks({ file, fileOffset, byteLength }: FilledWindow): void {
     for (let at = 0; at < byteLength; at += FOLIO_BYTES) {
-      readSync(fd, this.#byte, 0, 1, fileOffset + at);
+      readSync(file.fd, this.#byte, 0, 1, fileOffset + at);
     }
   }
 
   #bringsFolio(window: FilledWindow): boolean {
-    const folio = lastFolio(window);
-    if (folio === null) return false;
-    this.#shim.populate(folio, this.#shim.pageBytes);
-    const offset = window.fileOffset + Number(folio - window.address);
-    return this.#shim.residentBytes(window.fd, offset, FOLIO_BYTES) === FOLIO_BYTES;
+    const offset = lastFolio(window);
+    if (offset === null) return false;
+    const address = window.address + BigInt(offset - window.fileOffset);
+    this.#shim.populate(address, this.#shim.pageBytes);
+    return this.#shim.residentBytes(window.file, offset, FOLIO_BYTES) === FOLIO_BYTES;
   }
 }

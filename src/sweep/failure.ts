@@ -1,7 +1,7 @@
 import { fstatSync, readSync } from "node:fs";
 import { SystemError } from "../../shims/index.ts";
 import type { FileSource } from "../files.ts";
-import { FileShrank, FillFailed, type Stretch } from "./filler.ts";
+import { FileShrank, FillFailed, MemoryRanShort, type Stretch } from "./filler.ts";
 import type { LaneFailure } from "./protocol.ts";
 
 /**
@@ -14,6 +14,7 @@ export function describeFailure(
   stretch: Stretch,
   file: FileSource | undefined,
 ): LaneFailure {
+  if (error instanceof MemoryRanShort) return describeOutOfMemory(error.message, stretch, file);
   const path = file?.path ?? "";
   const size = file === undefined ? 0 : fstatSync(file.fd).size;
   // POPULATE_READ says EFAULT for both: past the end of a file that shrank, and on a failed read.

@@ -1,6 +1,7 @@
 import type { Shim } from "../../shims/index.ts";
 import type { ControlPage } from "../control.ts";
 import { type Filler, FillFailed, type Stretch } from "./filler.ts";
+import type { MemoryWatch } from "./memory-watch.ts";
 import { WindowSize } from "./window-size.ts";
 
 /**
@@ -14,16 +15,18 @@ export class AddressFiller implements Filler {
   untouchedBytes = 0;
   readonly #control: ControlPage;
   readonly #shim: Shim;
+  readonly #watch: MemoryWatch;
   readonly #windowSize = new WindowSize();
 
-  constructor(control: ControlPage, shim: Shim) {
+  constructor(control: ControlPage, shim: Shim, watch: MemoryWatch) {
     this.#control = control;
     this.#shim = shim;
+    this.#watch = watch;
   }
 
   fill({ offset, byteLength }: Stretch): void {
     for (let done = 0; done < byteLength && !this.#control.cancelled; ) {
-      const window = Math.min(this.#windowSize.bytes, byteLength - done);
+      const window = this.#watch.allow(Math.min(this.#windowSize.bytes, byteLength - done));
       const started = performance.now();
       try {
         this.#shim.populate(BigInt(offset + done), window);

@@ -1,12 +1,20 @@
 import { fstatSync } from "node:fs";
-import type { Fence, Shim } from "../../shims/index.ts";
+import type { FileLease, Shim } from "../../shims/index.ts";
 import type { ControlPage } from "../control.ts";
 import type { FileSource } from "../files.ts";
 import { bindKernels, type Kernels } from "../kernels/kernels.ts";
 import { ExactFolios } from "./exact-folios.ts";
 import { ReadFiller } from "./fill-read.ts";
-import { FileShrank, type Filler, FillFailed, restOf, type Stretch } from "./filler.ts";
+import {
+  FileShrank,
+  type Filler,
+  FillFailed,
+  MemoryRanShort,
+  restOf,
+  type Stretch,
+} from "./filler.ts";
 import { type FilledWindow, inLargeFolio, lastFolioIsCold } from "./large-folios.ts";
+import type { MemoryWatch } from "./memory-watch.ts";
 import type { LaneTask } from "./protocol.ts";
 import { WindowSize } from "./window-size.ts";
 
@@ -16,7 +24,6 @@ interface MappedWindow extends FilledWindow {
   readonly kernels: Kernels;
   /** Where it begins in its arena's memory, in bytes. */
   readonly linear: number;
-  readonly file: FileSource;
 }
 
 /**
@@ -26,7 +33,7 @@ interface MappedWindow extends FilledWindow {
  * (`npm run bench -- --scope pool`).
  *
  * A touch past the end of a file that shrank would kill the process, so the file is held still for
- * the length of it, and its size is asked under the fence. Where it cannot be held, the touch is left
+ * the length of it, and its size is asked under the lease. Where it cannot be held, the touch is left
  * out: `populate` has filled the window already, and `touch` fills it the way that strategy would.
  */
 export class MappedFiller implements Filler {
@@ -34,21 +41,23 @@ export class MappedFiller implements Filler {
   readonly #task: LaneTask;
   readonly #control: ControlPage;
   readonly #shim: Shim;
+  readonly #watch: MemoryWatch;
   readonly #populates: boolean;
   readonly #kernels: readonly Kernels[];
-  readonly #fences = new Map<number, Fence | null>();
+  readonly #leases = new Map<number, FileLease | null>();
   readonly #windowSize = new WindowSize();
   readonly #exactFolios: ExactFolios;
   readonly #reader: ReadFiller;
   #last: MappedWindow | undefined;
 
-  constructor(task: LaneTask, control: ControlPage, shim: Shim) {
+  constructor(task: LaneTask, control: ControlPage, shim: Shim, watch: MemoryWatch) {
     this.#task = task;
     this.#control = control;
     this.#shim = shim;
+    this.#watch = watch;
     this.#populates = task.strategy === "populate";
     this.#exactFolios = new ExactFolios(task, shim);
-    this.#reader = new ReadFiller(task, control, shim);
+    this.#reader = new ReadFiller(task, control, shim, watch);
     this.#kernels = task.arenas.map(({ memory }) => bindKernels(memory));
   }
 
@@ -57,32 +66,33 @@ export class MappedFiller implements Filler {
     const isExact = this.#exactFolios.fill(whole, stretch.file);
     if (!isExact) this.#hint(whole);
     for (let done = 0; done < stretch.byteLength && !this.#control.cancelled; ) {
-      const byteLength = Math.min(this.#windowSize.bytes, stretch.byteLength - done);
+      const byteLength = this.#watch.allow(
+        Math.min(this.#windowSize.bytes, stretch.byteLength - done),
+      );
       const window = this.#window(stretch, done, byteLength);
       try {
         this.#fillWindow(window);
       } catch (cause) {
-        if (cause instanceof FileShrank) throw cause;
+        if (cause instanceof FileShrank || cause instanceof MemoryRanShort) throw cause;
         throw new FillFailed(window.fileOffset, byteLength, cause);
       }
       done += byteLength;
     }
     if (isExact) this.#exactFolios.clearMarks(whole);
     // The page cache keeps the pages; what goes are this mapping's page tables, here and by this
-    // thread. Left to the end, taking down 40 GiB of them would block the main thread.
-    if (!this.#task.keepTables) {
-      this.#shim.advise(whole.address, whole.byteLength, "drop-tables");
-    }
+    // thread. Left to the end, taking down 40 GiB of them would block the main thread. A mapping that
+    // is kept has users, who may have stored in it.
+    if (!this.#task.keepTables) this.#shim.zapPageTables(whole.address, whole.byteLength);
   }
 
   close(): void {
-    // Next to nothing came from the device: then what the last window lies in has to do.
+    // Next to nothing came from the device: then what the last window lies in stands for all.
     if (this.#knowsNothing && !this.#control.cancelled && this.#last !== undefined) {
       const areLarge = inLargeFolio(this.#shim, this.#last);
       if (areLarge !== null) this.#control.settleFolios(areLarge);
     }
-    for (const fence of this.#fences.values()) fence?.close();
-    this.#fences.clear();
+    for (const lease of this.#leases.values()) lease?.close();
+    this.#leases.clear();
   }
 
   get #knowsNothing(): boolean {
@@ -107,7 +117,6 @@ export class MappedFiller implements Filler {
       address,
       byteLength,
       file,
-      fd: file.fd,
       fileOffset,
     };
   }
@@ -138,8 +147,8 @@ export class MappedFiller implements Filler {
 
   /** @returns whether the window was touched: not without the file being held still */
   #touch({ kernels, linear, byteLength, file, fileOffset }: MappedWindow): boolean {
-    const fence = this.#fence(file.fd);
-    if (!fence?.hold()) return false;
+    const lease = this.#lease(file);
+    if (!lease?.hold()) return false;
     try {
       // A window is whole pages; the file need not be.
       const end = Math.min(fileOffset + byteLength, file.byteLength);
@@ -147,7 +156,7 @@ export class MappedFiller implements Filler {
       kernels.touch_pages(linear, byteLength, this.#shim.pageBytes);
       return true;
     } finally {
-      fence.release();
+      lease.release();
     }
   }
 
@@ -162,12 +171,12 @@ export class MappedFiller implements Filler {
     this.untouchedBytes += byteLength;
   }
 
-  #fence(fd: number): Fence | null {
-    let fence = this.#fences.get(fd);
-    if (fence === undefined) {
-      fence = this.#shim.openFence(fd);
-      this.#fences.set(fd, fence);
+  #lease(file: FileSource): FileLease | null {
+    let lease = this.#leases.get(file.fd);
+    if (lease === undefined) {
+      lease = this.#shim.openLease(file);
+      this.#leases.set(file.fd, lease);
     }
-    return fence;
+    return lease;
   }
 }

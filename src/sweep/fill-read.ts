@@ -2,6 +2,7 @@ import { readSync } from "node:fs";
 import type { Shim } from "../../shims/index.ts";
 import type { ControlPage } from "../control.ts";
 import { FileShrank, type Filler, FillFailed, type Stretch } from "./filler.ts";
+import type { MemoryWatch } from "./memory-watch.ts";
 import type { LaneTask } from "./protocol.ts";
 
 /**
@@ -16,12 +17,14 @@ export class ReadFiller implements Filler {
   readonly #task: LaneTask;
   readonly #control: ControlPage;
   readonly #shim: Shim;
+  readonly #watch: MemoryWatch;
   #buffer: Uint8Array | undefined;
 
-  constructor(task: LaneTask, control: ControlPage, shim: Shim) {
+  constructor(task: LaneTask, control: ControlPage, shim: Shim, watch: MemoryWatch) {
     this.#task = task;
     this.#control = control;
     this.#shim = shim;
+    this.#watch = watch;
   }
 
   fill({ file, offset, byteLength }: Stretch): void {
@@ -31,7 +34,7 @@ export class ReadFiller implements Filler {
     // A stretch is whole pages; the file need not be.
     const end = Math.min(offset + byteLength, source.byteLength);
     for (let at = offset; at < end && !this.#control.cancelled; ) {
-      const read = this.#read(source.fd, at, Math.min(READ_BYTES, end - at));
+      const read = this.#read(source.fd, at, this.#watch.allow(Math.min(READ_BYTES, end - at)));
       if (read === 0) throw new FileShrank();
       at += read;
       this.#control.addProgress(at < end ? read : read + (offset + byteLength - end));

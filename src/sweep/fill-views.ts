@@ -3,6 +3,7 @@ import type { FileStretch, Shim } from "../../shims/index.ts";
 import { ARENA_BYTES, locate } from "../arena/layout.ts";
 import type { ControlPage } from "../control.ts";
 import { FileShrank, type Filler, FillFailed, type Stretch } from "./filler.ts";
+import type { MemoryWatch } from "./memory-watch.ts";
 import type { LaneTask } from "./protocol.ts";
 import { WindowSize } from "./window-size.ts";
 
@@ -16,12 +17,14 @@ export class ViewFiller implements Filler {
   readonly #task: LaneTask;
   readonly #control: ControlPage;
   readonly #shim: Shim;
+  readonly #watch: MemoryWatch;
   readonly #windowSize = new WindowSize();
 
-  constructor(task: LaneTask, control: ControlPage, shim: Shim) {
+  constructor(task: LaneTask, control: ControlPage, shim: Shim, watch: MemoryWatch) {
     this.#task = task;
     this.#control = control;
     this.#shim = shim;
+    this.#watch = watch;
   }
 
   fill(stretch: Stretch): void {
@@ -31,7 +34,7 @@ export class ViewFiller implements Filler {
     const end = Math.min(offset + byteLength, this.#task.files[stretch.file]?.byteLength ?? 0);
     if (fstatSync(fd).size < end) throw new FileShrank();
     for (let done = 0; done < byteLength && !this.#control.cancelled; ) {
-      const window = Math.min(this.#windowSize.bytes, byteLength - done);
+      const window = this.#watch.allow(Math.min(this.#windowSize.bytes, byteLength - done));
       const started = performance.now();
       try {
         this.#shim.populate(address + BigInt(done), window);

@@ -23,7 +23,8 @@ export interface Filler {
   /**
    * Blocks until the stretch is resident or the sweep is cancelled.
    *
-   * @throws {@link FillFailed}, {@link FileShrank}, {@link SystemError}, or an error of `node:fs`
+   * @throws {@link FillFailed}, {@link FileShrank}, {@link MemoryRanShort}, {@link SystemError}, or an
+   *   error of `node:fs`
    */
   fill(stretch: Stretch): void;
   /** Bytes filled so far that could not be touched. */
@@ -33,6 +34,9 @@ export interface Filler {
 
 /** The file ends before the stretch does. */
 export class FileShrank extends Error {}
+
+/** There is no memory for what comes next. The message says what is short. */
+export class MemoryRanShort extends Error {}
 
 /** A part of a stretch could not be filled; what lies before it is. */
 export class FillFailed extends Error {

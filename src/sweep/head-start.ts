@@ -1,6 +1,7 @@
 import type { Shim } from "../../shims/index.ts";
 import { ARENA_BYTES, FOLIO_BYTES, locate } from "../arena/layout.ts";
 import type { ControlPage } from "../control.ts";
+import { CgroupRoom } from "../memory/cgroup-room.ts";
 import type { SweepJob } from "./job.ts";
 
 /** Of libuv's four threads, which belong to the whole process, so many. */
@@ -25,18 +26,23 @@ export interface HeadStart {
  * for it, and a process that exits waits for them all.
  */
 export function headStart(job: SweepJob, control: ControlPage, shim: Shim): HeadStart | null {
-  const isSafe = job.files.every(({ fd }) => shim.isLocal(fd));
+  const isSafe = job.files.every(({ facts }) => facts.isLocal);
   if (job.strategy !== "populate" || job.mapping === null || job.isWarm || !isSafe) return null;
   const startedMs = performance.timeOrigin + performance.now();
   const windows = windowsOf(job);
+  const room = new CgroupRoom();
+  let startedBytes = 0;
   const run = async () => {
     for (const { address, byteLength } of windows) {
       if (control.lanes > 0 || control.cancelled) return;
+      const left = room.look(startedBytes, AT_ONCE);
+      if ("full" in left || left.bytes < byteLength) return;
+      startedBytes += byteLength;
       await shim.populateInBackground(address, byteLength);
     }
   };
-  const spinning = job.files.some(({ fd }) => shim.isSpinning(fd));
-  const over = Promise.all(Array.from({ length: spinning ? 1 : AT_ONCE }, run));
+  const rotational = job.files.some(({ facts }) => facts.isRotational);
+  const over = Promise.all(Array.from({ length: rotational ? 1 : AT_ONCE }, run));
   return { startedMs, over };
 }
 

@@ -20,7 +20,7 @@ const GONE_SHARE = 0.25;
 const LOOK_MS = 10;
 
 interface Sample {
-  readonly fd: number;
+  readonly file: FileSource;
   readonly offset: number;
   readonly byteLength: number;
   /** Of it, when it was filled. */
@@ -49,14 +49,14 @@ export class Head {
   add(stretch: Stretch): void {
     this.#chunks += 1;
     if (this.#chunks % this.#stride !== 0) return;
-    const fd = this.#files[stretch.file]?.fd;
-    if (fd === undefined) return;
+    const file = this.#files[stretch.file];
+    if (file === undefined) return;
     const byteLength = Math.min(SAMPLE_BYTES, stretch.byteLength);
     const offset = stretch.offset + stretch.byteLength - byteLength;
     // `null` where the system will not say: then there is nothing to look at later.
-    const residentBytes = this.#shim.residentBytes(fd, offset, byteLength);
+    const residentBytes = this.#shim.residentBytes(file, offset, byteLength);
     if (residentBytes === null) return;
-    this.#samples.push({ fd, offset, byteLength, residentBytes });
+    this.#samples.push({ file, offset, byteLength, residentBytes });
     if (this.#samples.length <= MOST_SAMPLES) return;
     this.#samples = this.#samples.filter((_, index) => index % 2 === 1);
     this.#stride *= 2;
@@ -70,9 +70,9 @@ export class Head {
     const sum = (of: (sample: Sample) => number) =>
       this.#samples.reduce((total, sample) => total + of(sample), 0);
     const before = sum((sample) => sample.residentBytes);
-    const after = sum(({ fd, offset, byteLength }) =>
+    const after = sum(({ file, offset, byteLength }) =>
       // More than before where someone else read it.
-      Math.min(this.#shim.residentBytes(fd, offset, byteLength) ?? 0, byteLength),
+      Math.min(this.#shim.residentBytes(file, offset, byteLength) ?? 0, byteLength),
     );
     const gone = 1 - after / before;
     // What was cut off is gone as well; that is for the next fill to tell.

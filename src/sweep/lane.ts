@@ -11,7 +11,7 @@ import { ReadFiller } from "./fill-read.ts";
 import { fillStretch } from "./fill-stretch.ts";
 import { hintViews, ViewFiller } from "./fill-views.ts";
 import type { Filler, Stretch } from "./filler.ts";
-import { MemoryWatch } from "./memory-watch.ts";
+import { MemoryWatch, type SweepState } from "./memory-watch.ts";
 import type { LaneFailure, LaneResult, LaneTask } from "./protocol.ts";
 
 /**
@@ -26,9 +26,9 @@ export function runLane(task: LaneTask, shim: Shim): LaneResult {
   const done = new DoneChunks(task.done);
   const failures: LaneFailure[] = [];
   const { keepGoing } = task;
-  const filler = makeFiller(task, control, shim);
+  const watch = new MemoryWatch(task.files, shim, stateOf(task, control));
+  const filler = makeFiller(task, control, shim, watch);
   control.enterLane();
-  const watch = new MemoryWatch(task.files, shim);
   try {
     for (
       let index = control.takeChunk();
@@ -47,7 +47,8 @@ export function runLane(task: LaneTask, shim: Shim): LaneResult {
       }
       const failed = fillStretch(filler, stretch, file, { keepGoing, pageBytes: shim.pageBytes });
       failures.push(...failed);
-      if (failed.length > 0 && !keepGoing) {
+      // With no memory for more, also when asked to keep going.
+      if (failed.length > 0 && (!keepGoing || failed.some(isOutOfMemory))) {
         cancelAll(task, control);
         break;
       }
@@ -72,11 +73,31 @@ export function runLane(task: LaneTask, shim: Shim): LaneResult {
   };
 }
 
-function makeFiller(task: LaneTask, control: ControlPage, shim: Shim): Filler {
-  if (task.files.length === 0) return new AddressFiller(control, shim);
-  if (task.strategy === "read") return new ReadFiller(task, control, shim);
-  if (task.views.length > 0) return new ViewFiller(task, control, shim);
-  return new MappedFiller(task, control, shim);
+function isOutOfMemory({ code }: LaneFailure): boolean {
+  return code === "PREFAULT_OUT_OF_MEMORY";
+}
+
+/** Of the whole sweep: what the kernels touch is counted in the memories they compute on. */
+function stateOf(task: LaneTask, control: ControlPage): SweepState {
+  const pages = [
+    control,
+    ...task.arenas.map(({ memory }) => new ControlPage(sharedBuffer(memory))),
+  ];
+  return {
+    get sweptBytes() {
+      return pages.reduce((sum, page) => sum + page.progress, 0);
+    },
+    get workers() {
+      return control.lanes;
+    },
+  };
+}
+
+function makeFiller(task: LaneTask, control: ControlPage, shim: Shim, watch: MemoryWatch): Filler {
+  if (task.files.length === 0) return new AddressFiller(control, shim, watch);
+  if (task.strategy === "read") return new ReadFiller(task, control, shim, watch);
+  if (task.views.length > 0) return new ViewFiller(task, control, shim, watch);
+  return new MappedFiller(task, control, shim, watch);
 }
 
 /** Each thread counts from its own start; together with that it is one clock. */

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { Shim } from "../../shims/index.ts";
+import type { FileSource } from "../files.ts";
 
 /** No device measured gained from more (`npm run bench -- --scope pool`). */
 const MOST = 8;
@@ -18,22 +18,21 @@ export function isWarm(bytes: number, residentBytes: number | null): boolean {
 /**
  * Lanes for a caller who did not say how many. Cold, twice the processors: a lane mostly waits for
  * the device, and its queue should not run dry. Warm, one for each: there is nothing to wait for, and
- * a lane more takes a processor from another. A disk with an arm gets one: two would send it to and
- * fro (PocketLLM issue 53).
+ * a lane more takes a processor from another. A rotating disk gets one: two would make it
+ * seek from one to the other and back (PocketLLM issue 53).
  *
- * @param fds of the files to fill
+ * @param files to fill
  */
 export function defaultLanes(
   bytes: number,
   residentBytes: number | null,
-  fds: readonly number[],
-  shim: Pick<Shim, "isLocal" | "isSpinning">,
+  files: readonly Pick<FileSource, "facts">[],
 ): number {
   const processors = availableParallelism();
   if (isWarm(bytes, residentBytes)) {
     return Math.min(processors, MOST);
   }
-  if (fds.some((fd) => shim.isSpinning(fd))) return 1;
-  const most = fds.every((fd) => shim.isLocal(fd)) ? MOST : MOST_REMOTE;
+  if (files.some(({ facts }) => facts.isRotational)) return 1;
+  const most = files.every(({ facts }) => facts.isLocal) ? MOST : MOST_REMOTE;
   return Math.min(Math.max(2 * processors, 2), most);
 }

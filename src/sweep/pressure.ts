@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { cgroupFolders } from "../memory/cgroup.ts";
 
 /**
  * The share of the time in which every program that had something to do waited for memory. Going on
@@ -69,18 +70,21 @@ export class Pressure {
 }
 
 function pressureSources(root: string): Source[] {
-  const group = /^0::(.*)$/m.exec(read(join(root, "proc/self/cgroup")))?.[1] ?? "/";
-  const groups = ["sys/fs/cgroup", "sys/fs/cgroup/unified"].map((mount) => ({
-    stalls: join(root, mount, group, "memory.pressure"),
-    scans: join(root, mount, group, "memory.stat"),
-    keys: GROUP_SCANS,
-  }));
+  const groups = cgroupFolders(root)
+    .filter(({ version }) => version === 2)
+    .map(({ path }) => ({
+      stalls: join(path, "memory.pressure"),
+      scans: join(path, "memory.stat"),
+      keys: GROUP_SCANS,
+    }));
   const system = {
     stalls: join(root, "proc/pressure/memory"),
     scans: join(root, "proc/vmstat"),
     keys: SYSTEM_SCANS,
   };
-  return [...groups, system].filter(({ stalls }) => read(stalls) !== "");
+  // Of the groups the innermost: what others in a group above it wait for may be their own doing.
+  const own = groups.find(({ stalls }) => read(stalls) !== "");
+  return [...(own === undefined ? [] : [own]), ...(read(system.stalls) === "" ? [] : [system])];
 }
 
 /** `full avg10=0.00 avg60=0.00 avg300=0.00 total=12345`, the total in microseconds. */

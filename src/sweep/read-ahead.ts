@@ -1,4 +1,4 @@
-import type { Shim } from "../../shims/index.ts";
+import type { FileFacts } from "../../shims/index.ts";
 
 /** What Linux reads ahead on a disk nobody tuned (`VM_READAHEAD_PAGES`, include/linux/mm.h). */
 const LEAST_BYTES = 128 * 1024;
@@ -11,11 +11,11 @@ const MOST_BYTES = 2 * 1024 ** 2;
  * device's read-ahead window for each call, whatever was asked, and still returns success
  * (mm/readahead.c, `force_page_cache_ra`).
  */
-export function hintBytes(fd: number, shim: Pick<Shim, "readAheadBytes">): number {
-  return Math.min(Math.max(readAheadBytes(fd, shim), LEAST_BYTES), MOST_BYTES);
+export function hintBytes(facts: Pick<FileFacts, "readAheadBytes">): number {
+  return Math.min(Math.max(readAheadBytes(facts), LEAST_BYTES), MOST_BYTES);
 }
 
 /** Bytes the system reads ahead on the file's device. */
-export function readAheadBytes(fd: number, shim: Pick<Shim, "readAheadBytes">): number {
-  return shim.readAheadBytes(fd) ?? LEAST_BYTES;
+export function readAheadBytes(facts: Pick<FileFacts, "readAheadBytes">): number {
+  return facts.readAheadBytes ?? LEAST_BYTES;
 }

@@ -1,5 +1,6 @@
 import type { Shim } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
+import type { FileSource } from "../files.ts";
 import type { FillStrategy } from "./protocol.ts";
 
 /** What a caller may ask for: a way of filling, or the one that suits this system. */
@@ -21,16 +22,16 @@ export interface ChosenStrategy {
  * may wait in the kernel for as long as the other does not answer, in a way that nothing ends, and
  * could not be followed by a touch anyway, since no one can hold such a file still.
  *
- * @param fds of the files to fill
+ * @param files to fill
  * @throws {@link PrefaultError} `PREFAULT_UNSUPPORTED` when the one asked for cannot work here
  */
 export function chooseStrategy(
   asked: Strategy,
   shim: Shim,
-  fds: readonly number[] = [],
+  files: readonly Pick<FileSource, "facts">[] = [],
 ): ChosenStrategy {
   const { canPlace, canPopulate, name } = shim;
-  if (asked === "auto" && canPopulate && !fds.every((fd) => shim.isLocal(fd))) {
+  if (asked === "auto" && canPopulate && !files.every(({ facts }) => facts.isLocal)) {
     return { strategy: "read", why: "a file lies on a file system that may stop answering" };
   }
   if (asked === "auto") {

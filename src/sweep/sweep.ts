@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { loadShim, type Shim } from "../../shims/index.ts";
+import { loadShim } from "../../shims/index.ts";
 import { CONTROL_BYTES, ControlPage } from "../control.ts";
 import { abortError } from "../errors.ts";
 import { leaveBehind } from "../left-behind.ts";
@@ -59,7 +59,7 @@ export async function startSweep(job: SweepJob): Promise<Sweep> {
   const arenas = job.mapping?.arenas ?? [];
   const { chunks } = job;
   const done = DoneChunks.forChunks(chunks.length);
-  const task = laneTask(job, done, shim);
+  const task = laneTask(job, done);
   const workers = Math.min(job.workers, MOST_LANES, chunks.length);
   for (const arena of arenas) arena.control.reset();
   const control = new ControlPage(task.control);
@@ -162,7 +162,7 @@ function watch(signal: AbortSignal | undefined) {
   return { fired, unwatch: () => signal?.removeEventListener("abort", onAbort) };
 }
 
-function laneTask(job: SweepJob, done: DoneChunks, shim: Shim): LaneTask {
+function laneTask(job: SweepJob, done: DoneChunks): LaneTask {
   const arenas = job.mapping?.arenas ?? [];
   return {
     control: new SharedArrayBuffer(CONTROL_BYTES),
@@ -173,8 +173,8 @@ function laneTask(job: SweepJob, done: DoneChunks, shim: Shim): LaneTask {
     windows: job.windows,
     files: job.files,
     strategy: job.strategy,
-    exactFolios: job.files.map((file) => job.strategy !== "read" && wantsExactFolios(file, shim)),
-    hintBytes: Math.min(...job.files.map(({ fd }) => hintBytes(fd, shim))),
+    exactFolios: job.files.map((file) => job.strategy !== "read" && wantsExactFolios(file)),
+    hintBytes: Math.min(...job.files.map(({ facts }) => hintBytes(facts))),
     keepTables: job.mapping?.keepTables ?? false,
     keepGoing: job.keepGoing,
   };

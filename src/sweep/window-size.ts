@@ -1,5 +1,5 @@
 /** A large folio: half of one would be read whole all the same. */
-const LEAST_BYTES = 2 * 1024 ** 2;
+export const LEAST_WINDOW_BYTES = 2 * 1024 ** 2;
 
 /**
  * The most a single `MADV_POPULATE_READ` is asked for: it holds the process's memory map while it
@@ -22,10 +22,10 @@ const SHORT_MS = 30;
  * window takes long, large on a fast one, where each window has its cost.
  */
 export class WindowSize {
-  bytes = LEAST_BYTES;
+  bytes = LEAST_WINDOW_BYTES;
 
   took(milliseconds: number): void {
-    if (milliseconds > LONG_MS) this.bytes = Math.max(LEAST_BYTES, this.bytes / 2);
+    if (milliseconds > LONG_MS) this.bytes = Math.max(LEAST_WINDOW_BYTES, this.bytes / 2);
     else if (milliseconds < SHORT_MS) this.bytes = Math.min(MOST_BYTES, this.bytes * 2);
   }
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { type DarwinCalls, darwinShim } from "../../shims/darwin.ts";
-import { bindLibc, type Libc } from "../../shims/libc.ts";
-import { linuxShim } from "../../shims/linux.ts";
+import { bindExtra, bindLibc, type Libc } from "../../shims/libc.ts";
 import type { Shim } from "../../shims/shim.ts";
 
 /** Apple silicon's. */
@@ -15,6 +14,9 @@ const FLAGS: readonly (readonly [name: string, darwin: number, linux: number])[]
   ["MAP_NORESERVE", 0x0040, 0x4000],
   ["MAP_ANON", 0x1000, 0x20],
 ];
+
+/** Linux's, fcntl.h. */
+const POSIX_FADV_DONTNEED = 4;
 
 /** What macOS's `mincore` may set besides: referenced here and elsewhere; paged out. */
 const INCORE = 0x01 | 0x02 | 0x08;
@@ -33,8 +35,10 @@ export interface FakeDarwin {
  */
 export function fakeDarwin(): FakeDarwin {
   const libc = bindLibc();
-  const linux = linuxShim();
-  const linuxPage = linux.pageBytes;
+  const linuxPage = libc.getpagesize();
+  const fadvise = bindExtra<(fd: number, off: number, bytes: number, advice: number) => number>(
+    "int posix_fadvise(int fd, int64_t off, int64_t bytes, int advice)",
+  );
   const mapped = new Map<bigint, { fd: number; offset: number }>();
   const advised: FakeDarwin["advised"] = [];
   const sysctls = new Map([
@@ -89,8 +93,7 @@ export function fakeDarwin(): FakeDarwin {
     msync(at, bytes, flags) {
       assert.equal(flags, 0x0002, "MS_INVALIDATE");
       const { fd, offset } = mapped.get(at) ?? assert.fail("msync of what is not mapped");
-      linux.evict(fd, offset, bytes);
-      return 0;
+      return fadvise(fd, offset, bytes, POSIX_FADV_DONTNEED);
     },
     sysctlbyname(name, value, bytes) {
       const found = sysctls.get(name);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { existsSync, linkSync, mkdirSync, readFileSync, symlinkSync, truncateSync } from "node:fs";
 import { join, relative } from "node:path";
-import { fileIdentity, openFile } from "../../src/files.ts";
+import { describeOpenFile, fileIdentity, openFile } from "../../src/files.ts";
 import type { Case } from "./case.ts";
 import {
   CONTENT,
   FILE_BYTES,
-  refuses,
   type Subject,
+  undescribed,
   wholePages,
   withFile,
   withMapped,
@@ -18,25 +18,35 @@ export const knowledgeCases: readonly Case<Subject>[] = [
   {
     name: "counts a file that was just read as resident, or says that it does not know",
     run: (subject) =>
-      withFile(subject, "residency", (fd, path) => {
+      withFile(subject, "residency", async (fd, path) => {
         const { shim } = subject;
         readFileSync(path);
-        const resident = shim.residentBytes(fd, 0, wholePages(shim));
-        const map = shim.residencyMap(fd, 0, wholePages(shim));
-        assert.equal(map === null, resident === null);
+        const file = undescribed(fd, path);
+        const resident = shim.residentBytes(file, 0, wholePages(shim));
+        assert.equal(await shim.residentBytesInBackground(file, 0, wholePages(shim)), resident);
         if (resident === null) return;
         assert.equal(resident, wholePages(shim));
-        assert.equal(map?.length, wholePages(shim) / shim.pageBytes);
-        assert.ok(map?.every((page) => page === 1));
-        const half = shim.residentBytes(fd, shim.pageBytes, shim.pageBytes);
-        assert.equal(half, shim.pageBytes);
+        assert.equal(shim.residentBytes(file, shim.pageBytes, shim.pageBytes), shim.pageBytes);
       }),
+  },
+  {
+    name: "says of an open file what is known, as plain data",
+    run: async (subject) => {
+      const path = await withFile(subject, "facts", (_fd, written) => written);
+      const file = await describeOpenFile(await openFile(path), subject.shim);
+      try {
+        assert.deepEqual(structuredClone(file.facts), file.facts);
+        assert.ok(file.facts.readAheadBytes === null || file.facts.readAheadBytes >= 0);
+      } finally {
+        await file.handle.close();
+      }
+    },
   },
   {
     name: "counts nothing in an empty range",
     run: (subject) =>
-      withFile(subject, "empty", (fd) => {
-        const resident = subject.shim.residentBytes(fd, 0, 0);
+      withFile(subject, "empty", (fd, path) => {
+        const resident = subject.shim.residentBytes(undescribed(fd, path), 0, 0);
         assert.ok(resident === 0 || resident === null);
       }),
   },
@@ -44,15 +54,16 @@ export const knowledgeCases: readonly Case<Subject>[] = [
     name: "evicts a file, or refuses",
     run: async (subject) => {
       const { shim, folder } = subject;
-      withFile(subject, "evict", (fd) => {
-        if (!shim.canEvict) refuses(() => shim.evict(fd, 0, wholePages(shim)));
+      await withFile(subject, "evict", async (fd) => {
+        if (shim.canEvict) return;
+        await assert.rejects(shim.evict(fd, 0, wholePages(shim)), { errno: "ENOTSUP" });
       });
       if (!shim.canEvict) return;
       const file = await openFile(join(folder, "evict"));
       try {
         await file.handle.datasync();
-        shim.evict(file.fd, 0, wholePages(shim));
-        const left = shim.residentBytes(file.fd, 0, wholePages(shim));
+        await shim.evict(file.fd, 0, wholePages(shim));
+        const left = shim.residentBytes(undescribed(file.fd, file.path), 0, wholePages(shim));
         assert.ok(left === 0 || left === null, `${left} bytes are left`);
         assert.ok(readFileSync(file.path).equals(CONTENT));
       } finally {
@@ -63,8 +74,8 @@ export const knowledgeCases: readonly Case<Subject>[] = [
   {
     name: "knows a file under all its names",
     run: async (subject) => {
-      const path = withFile(subject, "identity", (_fd, written) => written);
-      const other = withFile(subject, "other", (_fd, written) => written);
+      const path = await withFile(subject, "identity", (_fd, written) => written);
+      const other = await withFile(subject, "other", (_fd, written) => written);
       const hard = join(subject.folder, "hard-link");
       linkSync(path, hard);
       const names = [path, hard, relative(process.cwd(), path)];
@@ -96,12 +107,12 @@ export const knowledgeCases: readonly Case<Subject>[] = [
       );
       const deep = join(folder, "x".repeat(180));
       mkdirSync(deep, { recursive: true });
-      withFile({ ...subject, folder: deep }, "вес 0.gguf", (fd, path) => {
+      await withFile({ ...subject, folder: deep }, "вес 0.gguf", async (fd, path) => {
         assert.ok(path.length > 260, "longer than Windows's MAX_PATH");
         const { shim } = subject;
-        shim.residentBytes(fd, 0, wholePages(shim));
+        shim.residentBytes(undescribed(fd, path), 0, wholePages(shim));
         if (shim.canPopulate) {
-          withMapped(shim, fd, (address) => shim.populate(address, wholePages(shim)));
+          await withMapped(shim, fd, (address) => shim.populate(address, wholePages(shim)));
         }
       });
       const { byteLength, handle } = await openFile(join(deep, "вес 0.gguf"));
@@ -120,12 +131,12 @@ export const knowledgeCases: readonly Case<Subject>[] = [
     },
   },
   {
-    name: "holds a file still, or has no fence",
+    name: "holds a file still, or has no lease",
     run: (subject) =>
-      withFile(subject, "fence", (fd) => {
-        const fence = subject.shim.openFence(fd);
-        if (fence?.hold()) fence.release();
-        fence?.close();
+      withFile(subject, "lease", (fd, path) => {
+        const lease = subject.shim.openLease(undescribed(fd, path));
+        if (lease?.hold()) lease.release();
+        lease?.close();
       }),
   },
   {
@@ -153,13 +164,14 @@ export const knowledgeCases: readonly Case<Subject>[] = [
   {
     name: "finds the mappings of a file, or says that it cannot",
     run: (subject) =>
-      withFile(subject, "found", (fd, path) => {
+      withFile(subject, "found", async (fd, path) => {
         const { shim } = subject;
-        if (shim.findMappings(path) === null) return;
-        withMapped(shim, fd, (address) => {
-          assert.ok(shim.findMappings(path)?.some((found) => found.address === address));
+        if ((await shim.findMappings(path)) === null) return;
+        await withMapped(shim, fd, async (address) => {
+          const found = await shim.findMappings(path);
+          assert.ok(found?.some((each) => each.address === address));
         });
-        assert.deepEqual(shim.findMappings(path), []);
+        assert.deepEqual(await shim.findMappings(path), []);
       }),
   },
 ];

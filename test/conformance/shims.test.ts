@@ -27,9 +27,9 @@ describe.each(shims)("%s shim", (_name, make) => {
 describe.skipIf(process.platform !== "linux")("the macOS shim", () => {
   const folder = temporaryFolder();
 
-  test("advises reading what is in the file, and no more than an int counts", () => {
+  test("advises reading what is in the file, and no more than an int counts", async () => {
     const { shim, advised } = fakeDarwin();
-    withFile({ shim, folder }, "advice", (fd) => {
+    await withFile({ shim, folder }, "advice", (fd) => {
       const stretch = { fd, byteLength: 2 ** 40, address: 0n };
       expect(shim.prefetch([{ ...stretch, offset: PAGE_BYTES }])).toBe(true);
       expect(advised).toEqual([{ offset: BigInt(PAGE_BYTES), count: FILE_BYTES - PAGE_BYTES }]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Shim, SystemError } from "../../shims/index.ts";
+import { type DescribedFile, type Shim, SystemError, UNKNOWN_FACTS } from "../../shims/index.ts";
 
 /** What the shim suite runs on. */
 export interface Subject {
@@ -20,16 +20,16 @@ export const FILE_BYTES = 3 * 1024 ** 2 + 12 * 1024 + 123;
 export const CONTENT = Uint8Array.from({ length: FILE_BYTES }, (_, at) => (at % 251) + 1);
 
 /** Writes a file, and opens it for the length of `use`. */
-export function withFile<T>(
+export async function withFile<T>(
   { folder }: Subject,
   name: string,
-  use: (fd: number, path: string) => T,
-): T {
+  use: (fd: number, path: string) => T | Promise<T>,
+): Promise<T> {
   const path = join(folder, name);
   writeFileSync(path, CONTENT);
   const fd = openSync(path, "r");
   try {
-    return use(fd, path);
+    return await use(fd, path);
   } finally {
     closeSync(fd);
   }
@@ -39,30 +39,39 @@ export function wholePages({ pageBytes }: Shim, byteLength = FILE_BYTES): number
   return Math.ceil(byteLength / pageBytes) * pageBytes;
 }
 
+/** An open file of which the system was asked nothing. */
+export function undescribed(fd: number, path: string): DescribedFile {
+  return { fd, path, facts: UNKNOWN_FACTS };
+}
+
 /** Lays the file into a WebAssembly memory for the length of `use`. */
-export function withPlaced<T>(
+export async function withPlaced<T>(
   shim: Shim,
   fd: number,
-  use: (memory: WebAssembly.Memory, start: number, address: bigint) => T,
-): T {
+  use: (memory: WebAssembly.Memory, start: number, address: bigint) => T | Promise<T>,
+): Promise<T> {
   const memory = new WebAssembly.Memory({ initial: 80, maximum: 80, shared: true });
   const start = 65_536;
   const address = shim.addressOf(memory.buffer as unknown as SharedArrayBuffer) + BigInt(start);
   shim.place(address, wholePages(shim), fd, 0);
   try {
-    return use(memory, start, address);
+    return await use(memory, start, address);
   } finally {
     shim.restore(address, wholePages(shim));
   }
 }
 
 /** Maps the file as this system does, wherever that is, for the length of `use`. */
-export function withMapped<T>(shim: Shim, fd: number, use: (address: bigint) => T): T {
+export async function withMapped<T>(
+  shim: Shim,
+  fd: number,
+  use: (address: bigint) => T | Promise<T>,
+): Promise<T> {
   if (shim.canPlace) return withPlaced(shim, fd, (_memory, _start, address) => use(address));
   const view = shim.openView(fd, 0, FILE_BYTES);
   assert.ok(view, "a shim that fills either places or views");
   try {
-    return use(view.address);
+    return await use(view.address);
   } finally {
     view.close();
   }

@@ -1,6 +1,7 @@
 import { closeSync, openSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { UNKNOWN_FACTS } from "../../shims/index.ts";
 import type { Kernel32 } from "../../shims/kernel32.ts";
 import { windowsShim } from "../../shims/windows.ts";
 import { layOut } from "../../src/arena/layout.ts";
@@ -112,7 +113,7 @@ describe("the Windows shim over a made-up kernel32", () => {
     expect(state.least).toBe(LEAST);
   });
 
-  test("counts pages in the working set, and those that are in memory elsewhere", () => {
+  test("counts pages in the working set, and those that are in memory elsewhere", async () => {
     const blocks = [1n, 1n << 22n, 2n << 22n, 0n, 0x8023n];
     const { shim } = madeUpWindows({
       K32QueryWorkingSetEx: (_process, pages, bytes) => {
@@ -121,7 +122,8 @@ describe("the Windows shim over a made-up kernel32", () => {
         return 1;
       },
     });
-    expect(shim.residentBytesAt(4096n, blocks.length * 4096)).toBe(3 * 4096);
+    const byteLength = blocks.length * 4096;
+    expect(await shim.residentBytesAt([{ address: 4096n, byteLength }])).toBe(3 * 4096);
   });
 
   test("heeds a job's memory limit", () => {
@@ -161,7 +163,7 @@ describe("a sweep over views", () => {
     const path = join(folder, "file");
     writeFileSync(path, "");
     truncateSync(path, byteLength);
-    return { path, fd: openSync(path, "r"), byteLength };
+    return { path, fd: openSync(path, "r"), byteLength, facts: UNKNOWN_FACTS };
   }
 
   test("hints everything in one call, then fills all of it", () => {

@@ -1,10 +1,17 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync, readSync, statSync, truncateSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { loadShim, type Shim, SystemError } from "../../shims/index.ts";
+import {
+  type DescribedFile,
+  type FileFacts,
+  loadShim,
+  type Shim,
+  SystemError,
+} from "../../shims/index.ts";
 import { sharedBuffer } from "../../src/control.ts";
 import { fincore, hasFincore, writeDataFile } from "../helpers/data-file.ts";
 import { mappingsOf, until } from "../helpers/process-facts.ts";
@@ -24,13 +31,26 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
   let shim: Shim;
   let base: bigint;
   let fd: number;
+  let facts: FileFacts;
+  let file: DescribedFile;
+
+  async function factsOf(name: string): Promise<FileFacts> {
+    const handle = await open(name);
+    try {
+      return await shim.describeFile({ handle, path: name });
+    } finally {
+      await handle.close();
+    }
+  }
 
   beforeAll(async () => {
     shim = await loadShim();
+    facts = await factsOf(path);
     base = shim.addressOf(sharedBuffer(memory));
   });
   beforeEach(() => {
     fd = openSync(path, "r");
+    file = { fd, path, facts };
     return () => {
       shim.restore(base, bytes.length);
       closeSync(fd);
@@ -41,11 +61,10 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
     shim.place(base + BigInt(at), byteLength, fd, offset);
 
   /** The page cache of the file, emptied. A page that the system is just looking at may stay. */
-  const evictAll = () =>
-    until(() => {
-      shim.evict(fd, 0, SIZE);
-      return (shim.residentBytes(fd, 0, SIZE) ?? 0) < SIZE / 100;
-    }, "the file is evicted");
+  const evictAll = async () => {
+    do await shim.evict(fd, 0, SIZE);
+    while ((shim.residentBytes(file, 0, SIZE) ?? 0) > SIZE / 100);
+  };
 
   test("is the one chosen here", () => {
     expect(shim.name).toBe("linux");
@@ -122,7 +141,7 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
       await evictAll();
       place(0, SIZE, 0);
       shim.populate(base, SIZE);
-      expect(shim.residentBytes(fd, 0, SIZE)).toBeGreaterThan(mostOf(SIZE));
+      expect(shim.residentBytes(file, 0, SIZE)).toBeGreaterThan(mostOf(SIZE));
       const before = shim.faults();
       let sum = 0;
       for (let at = 0; at < SIZE; at += 4096) sum += bytes[at] ?? 0;
@@ -149,37 +168,61 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
     test("takes what the kernel has, and says false to what it refuses", () => {
       place(0, SIZE, 0);
       expect(shim.advise(base, SIZE, "will-need")).toBe(true);
-      expect(shim.advise(base, SIZE, "drop-tables")).toBe(true);
       expect(shim.advise(base + 1n, SIZE, "will-need")).toBe(false);
       expect(typeof shim.advise(base, SIZE, "huge-pages")).toBe("boolean");
     });
 
-    test("drops page tables only: the pages stay, and the bytes are the file's", () => {
+    test.each(["will-need", "huge-pages", "random", "normal"] as const)(
+      "leaves what was stored: %s",
+      (advice) => {
+        place(0, SIZE, 0);
+        bytes.fill(7, 0, SIZE);
+        shim.advise(base, SIZE, advice);
+        expect(bytes.subarray(0, SIZE).every((byte) => byte === 7)).toBe(true);
+      },
+    );
+  });
+
+  test("asks for the faults of a mapping without touching the ones there are", async () => {
+    place(2 * MIB, 2 * MIB, 0);
+    bytes.fill(7, 2 * MIB, 4 * MIB);
+    const before = mappingsOf(path);
+    const faults = shim.faultsOfNewMapping(fd, 0, 2 * MIB);
+    if (shim.canPopulate) expect(faults).toBeGreaterThan(0);
+    expect(mappingsOf(path)).toEqual(before);
+    expect(bytes.subarray(2 * MIB, 4 * MIB).every((byte) => byte === 7)).toBe(true);
+    expect(shim.faultsOfNewMapping(-1, 0, 2 * MIB)).toBeNull();
+    expect(shim.faultsOfNewMapping(fd, SIZE, 2 * MIB)).toBeNull();
+  });
+
+  describe("zapping page tables", () => {
+    test("keeps the pages in the page cache, and loses what was stored", () => {
       place(0, SIZE, 0);
       bytes[0] = (original[0] ?? 0) ^ 0xff;
-      const resident = shim.residentBytes(fd, 0, SIZE) ?? 0;
-      shim.advise(base, SIZE, "drop-tables");
+      const resident = shim.residentBytes(file, 0, SIZE) ?? 0;
+      expect(shim.zapPageTables(base, SIZE)).toBe(true);
       expect(bytes[0]).toBe(original[0]);
-      expect(shim.residentBytes(fd, 0, SIZE)).toBeGreaterThanOrEqual(mostOf(resident));
+      expect(shim.residentBytes(file, 0, SIZE)).toBeGreaterThanOrEqual(mostOf(resident));
     });
   });
 
   describe("residency", () => {
     test.skipIf(!hasFincore)("agrees with fincore", async () => {
       readFileSync(path);
-      expectNearly(shim.residentBytes(fd, 0, SIZE), fincore(path) ?? 0);
+      expectNearly(shim.residentBytes(file, 0, SIZE), fincore(path) ?? 0);
       await evictAll();
       readSync(fd, Buffer.alloc(MIB), 0, MIB, 3 * MIB);
-      const resident = shim.residentBytes(fd, 0, SIZE);
+      const resident = shim.residentBytes(file, 0, SIZE);
       expectNearly(resident, fincore(path) ?? 0);
       expect(resident).toBeGreaterThan(0.9 * MIB);
       expect(resident).toBeLessThan(SIZE);
     });
 
-    test("by cachestat agrees with the map by mincore, in any range", async () => {
+    test("by cachestat agrees with that by mincore, in any range, on any thread", async () => {
       await evictAll();
       readSync(fd, Buffer.alloc(MIB), 0, MIB, 4 * MIB);
       const { pageBytes } = shim;
+      const mapped = { ...file, facts: { ...facts, countsPages: false } };
       for (const [offset, byteLength] of [
         [0, SIZE],
         [4 * MIB, pageBytes],
@@ -187,45 +230,75 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
         [5 * MIB - 2 * pageBytes, MIB],
         [0, pageBytes],
       ] as const) {
-        const map = shim.residencyMap(fd, offset, byteLength) ?? new Uint8Array();
-        expect(map).toHaveLength(byteLength / pageBytes);
-        expect(map.reduce((sum, page) => sum + page, 0) * pageBytes).toBe(
-          shim.residentBytes(fd, offset, byteLength),
-        );
+        const counted = shim.residentBytes(file, offset, byteLength);
+        expect(shim.residentBytes(mapped, offset, byteLength)).toBe(counted);
+        for (const each of [file, mapped]) {
+          expect(await shim.residentBytesInBackground(each, offset, byteLength)).toBe(counted);
+        }
       }
+    });
+
+    test("of memory is known where all of it is mapped", async () => {
+      readFileSync(path);
+      place(0, SIZE, 0);
+      const { pageBytes } = shim;
+      const at = (offset: number, byteLength: number) => {
+        return { address: base + BigInt(offset), byteLength };
+      };
+      expect(await shim.residentBytesAt([at(0, pageBytes), at(4 * MIB, MIB)])).toBe(
+        pageBytes + MIB,
+      );
+      expect(await shim.residentBytesAt([{ address: 0x1000n, byteLength: pageBytes }])).toBeNull();
+    });
+
+    test("is unknown where the file may not be mapped and pages are not counted", async () => {
+      const remote = { ...file, facts: { ...facts, countsPages: false, mayMap: false } };
+      expect(shim.residentBytes(remote, 0, SIZE)).toBeNull();
+      expect(await shim.residentBytesInBackground(remote, 0, SIZE)).toBeNull();
     });
 
     test("of no bytes is 0, not that of the whole file", () => {
       readFileSync(path);
-      expect(shim.residentBytes(fd, 0, 0)).toBe(0);
+      expect(shim.residentBytes(file, 0, 0)).toBe(0);
     });
 
     test("counts whole pages, the last one of a file included", () => {
       const ragged = writeDataFile(join(folder, "ragged"), 5000);
       const own = openSync(ragged, "r");
       readFileSync(ragged);
-      expect(shim.residentBytes(own, 0, 8192)).toBe(8192);
-      expect(Array.from(shim.residencyMap(own, 0, 8192) ?? [])).toEqual([1, 1]);
+      for (const countsPages of [true, false]) {
+        const asked = { fd: own, path: ragged, facts: { ...facts, countsPages } };
+        expect(shim.residentBytes(asked, 0, 8192)).toBe(8192);
+      }
       closeSync(own);
     });
 
     test.skipIf(process.getuid?.() !== 0)("is unknown to someone who may not know", async () => {
       const script = `
-        import { openSync } from "node:fs";
+        import { open } from "node:fs/promises";
         import { loadShim } from "${import.meta.resolve("../../shims/index.ts")}";
         const shim = await loadShim();
-        const fd = openSync(process.argv[1], "r");
+        const handle = await open(process.argv[1]);
+        const address = shim.addressOf(new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true }).buffer);
+        shim.place(address, 4096, handle.fd, 0);
         process.setgroups([]);
         process.setgid(65534);
         process.setuid(65534);
-        console.log(JSON.stringify([shim.residentBytes(fd, 0, 4096), shim.residencyMap(fd, 0, 4096)]));
+        const facts = await shim.describeFile({ handle, path: process.argv[1] });
+        const file = { fd: handle.fd, path: process.argv[1], facts };
+        console.log(JSON.stringify([
+          facts.mayKnow,
+          shim.residentBytes(file, 0, 4096),
+          await shim.residentBytesInBackground(file, 0, 4096),
+          await shim.residentBytesAt([{ address, byteLength: 4096 }]),
+        ]));
       `;
       const output = execFileSync(
         process.execPath,
         ["--import", import.meta.resolve("tsx"), "--input-type=module", "-e", script, path],
         { encoding: "utf8" },
       );
-      expect(JSON.parse(output)).toEqual([null, null]);
+      expect(JSON.parse(output)).toEqual([false, null, null, null]);
     });
   });
 
@@ -233,53 +306,55 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
     test("drops what it is asked to, and nothing else", async () => {
       await evictAll();
       readFileSync(path);
-      shim.evict(fd, 4 * MIB, 4 * MIB);
-      expect(shim.residentBytes(fd, 4 * MIB, 4 * MIB)).toBeLessThan(0.1 * MIB);
-      expect(shim.residentBytes(fd, 0, 4 * MIB)).toBeGreaterThan(3.5 * MIB);
+      await shim.evict(fd, 4 * MIB, 4 * MIB);
+      expect(shim.residentBytes(file, 4 * MIB, 4 * MIB)).toBeLessThan(0.1 * MIB);
+      expect(shim.residentBytes(file, 0, 4 * MIB)).toBeGreaterThan(3.5 * MIB);
     });
 
-    test("fails on what is no file", () => {
-      expect(() => shim.evict(-1, 0, MIB)).toThrow(SystemError);
+    test("fails on what is no file", async () => {
+      await expect(shim.evict(-1, 0, MIB)).rejects.toThrow(
+        new SystemError(`posix_fadvise of ${MIB} bytes`, "EBADF"),
+      );
     });
   });
 
   test("counts the faults of a touch", () => {
     const before = shim.faults();
     place(0, SIZE, 0);
-    shim.advise(base, SIZE, "drop-tables");
+    shim.zapPageTables(base, SIZE);
     for (let at = 0; at < SIZE; at += 4096) bytes[at];
     const after = shim.faults();
     expect(after.minor + after.major).toBeGreaterThan(before.minor + before.major);
   });
 
-  describe("the fence", () => {
-    const fenced = join(folder, "fenced");
-    beforeEach(() => void writeDataFile(fenced, MIB));
+  describe("the lease", () => {
+    const leased = join(folder, "leased");
+    beforeEach(() => void writeDataFile(leased, MIB));
 
-    const withFence = async (act: (fence: { hold(): boolean; release(): void }) => unknown) => {
-      const own = openSync(fenced, "r");
-      const fence = shim.openFence(own);
-      if (fence === null) throw new Error("no fence");
+    const withLease = async (act: (lease: { hold(): boolean; release(): void }) => unknown) => {
+      const own = openSync(leased, "r");
+      const lease = shim.openLease({ fd: own, path: leased, facts });
+      if (lease === null) throw new Error("no lease");
       try {
-        await act(fence);
+        await act(lease);
       } finally {
-        fence.release();
-        fence.close();
+        lease.release();
+        lease.close();
         closeSync(own);
       }
     };
 
     test("cannot be held while someone has the file open for writing, and can be afterwards", () =>
-      withFence((fence) => {
-        const writer = openSync(fenced, "r+");
-        expect(fence.hold()).toBe(false);
+      withLease((lease) => {
+        const writer = openSync(leased, "r+");
+        expect(lease.hold()).toBe(false);
         closeSync(writer);
-        expect(fence.hold()).toBe(true);
+        expect(lease.hold()).toBe(true);
       }));
 
     test("can be held again and again, and by several at a time", () =>
-      withFence((first) =>
-        withFence((second) => {
+      withLease((first) =>
+        withLease((second) => {
           for (let round = 0; round < 100; round++) {
             expect(first.hold()).toBe(true);
             expect(second.hold()).toBe(true);
@@ -290,28 +365,28 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
       ));
 
     test("makes another process that truncates wait, and its signal does no harm", () =>
-      withFence(async (fence) => {
-        expect(fence.hold()).toBe(true);
+      withLease(async (lease) => {
+        expect(lease.hold()).toBe(true);
         // `truncate` itself does not wait, but fails with EWOULDBLOCK.
-        const truncating = spawn("sh", ["-c", ': > "$0"', fenced]);
+        const truncating = spawn("sh", ["-c", ': > "$0"', leased]);
         const exit = once(truncating, "exit");
         // Once the kernel says that the lease is being broken, the other one waits.
-        const { ino } = statSync(fenced);
+        const { ino } = statSync(leased);
         await until(
           () => new RegExp(`LEASE\\s+BREAK.*:${ino} `).test(readFileSync("/proc/locks", "utf8")),
           "the lease is being broken",
         );
         await sleep(50);
-        expect(statSync(fenced).size).toBe(MIB);
-        fence.release();
+        expect(statSync(leased).size).toBe(MIB);
+        lease.release();
         expect(await exit).toEqual([0, null]);
-        expect(statSync(fenced).size).toBe(0);
+        expect(statSync(leased).size).toBe(0);
       }));
 
     test("does not keep readers away", () =>
-      withFence((fence) => {
-        expect(fence.hold()).toBe(true);
-        expect(readFileSync(fenced)).toHaveLength(MIB);
+      withLease((lease) => {
+        expect(lease.hold()).toBe(true);
+        expect(readFileSync(leased)).toHaveLength(MIB);
       }));
   });
 

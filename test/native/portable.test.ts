@@ -1,28 +1,29 @@
 import { describe, expect, test } from "vitest";
-import { SystemError } from "../../shims/index.ts";
+import { SystemError, UNKNOWN_FACTS } from "../../shims/index.ts";
 import { portableShim } from "../../shims/portable.ts";
 import { chooseStrategy } from "../../src/sweep/strategy.ts";
 
 const shim = portableShim();
 
 describe("the portable shim", () => {
-  test("maps nothing, and says so", () => {
+  test("maps nothing, and says so", async () => {
     expect(shim).toMatchObject({ name: "portable", canPlace: false, canPopulate: false });
     expect(() => shim.place(0n, 4096, 0, 0)).toThrow(new SystemError("place", "ENOTSUP"));
     expect(() => shim.restore(0n, 4096)).toThrow("restore failed with ENOTSUP");
     expect(() => shim.populate(0n, 4096)).toThrow("ENOTSUP");
     expect(() => shim.addressOf(new SharedArrayBuffer(1))).toThrow("ENOTSUP");
-    expect(() => shim.evict(0, 0, 4096)).toThrow("ENOTSUP");
+    await expect(shim.evict(0, 0, 4096)).rejects.toThrow("ENOTSUP");
   });
 
   test("takes no hint, and does not fail at it", () => {
     expect(shim.advise(0n, 4096, "will-need")).toBe(false);
   });
 
-  test("does not know residency and has no fence", () => {
-    expect(shim.residentBytes(0, 0, 4096)).toBeNull();
-    expect(shim.residencyMap(0, 0, 4096)).toBeNull();
-    expect(shim.openFence(0)).toBeNull();
+  test("does not know residency and has no lease", async () => {
+    const file = { fd: 0, path: "", facts: UNKNOWN_FACTS };
+    expect(shim.residentBytes(file, 0, 4096)).toBeNull();
+    expect(await shim.residentBytesInBackground(file, 0, 4096)).toBeNull();
+    expect(shim.openLease(file)).toBeNull();
   });
 
   test("counts the faults of the process", () => {

@@ -24,7 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/kernels", "src/files.ts", "src/left-behind.ts"],
   ["shims"],
   ["src/errors.ts", "src/control.ts", "src/gate.ts", "src/memory"],
-  ["src/units.ts", "src/harmless.ts"],
+  ["src/units.ts", "src/harmless.ts", "src/mount-table.ts"],
 ];
 
 const sources = ["src", "shims"].flatMap((folder) =>

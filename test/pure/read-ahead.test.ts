@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { hintBytes, readAheadBytes } from "../../src/sweep/read-ahead.ts";
 
 const KIB = 1024;
-const device = (bytes: number | null) => ({ readAheadBytes: () => bytes });
+const device = (readAheadBytes: number | null) => ({ readAheadBytes });
 
 describe("a hint", () => {
   test.each([
@@ -11,11 +11,11 @@ describe("a hint", () => {
     ["no more than is honoured in full", 8192 * KIB, 2048 * KIB],
     ["what an untuned disk reads ahead where nobody says", null, 128 * KIB],
   ])("covers %s", (_, bytes, expected) => {
-    expect(hintBytes(3, device(bytes))).toBe(expected);
+    expect(hintBytes(device(bytes))).toBe(expected);
   });
 });
 
 test("what is not told is taken to be what an untuned disk does", () => {
-  expect(readAheadBytes(3, device(null))).toBe(128 * KIB);
-  expect(readAheadBytes(3, device(0))).toBe(0);
+  expect(readAheadBytes(device(null))).toBe(128 * KIB);
+  expect(readAheadBytes(device(0))).toBe(0);
 });

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Shim } from "../../shims/index.ts";
+import { type Shim, UNKNOWN_FACTS } from "../../shims/index.ts";
 import { portableShim } from "../../shims/portable.ts";
 import { Head } from "../../src/sweep/head.ts";
 import { Pressure } from "../../src/sweep/pressure.ts";
@@ -12,7 +12,7 @@ const MIB = 1024 ** 2;
 
 describe("the head of a sweep", () => {
   const path = writeDataFile(join(temporaryFolder(), "file"), MIB);
-  const source = { path, fd: 0, byteLength: 0 };
+  const source = { path, fd: 0, byteLength: 0, facts: UNKNOWN_FACTS };
   const chunk = (number: number, byteLength = 32 * MIB) => {
     return { arena: 0, start: 0, file: 0, offset: number * byteLength, byteLength };
   };

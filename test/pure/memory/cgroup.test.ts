@@ -1,25 +1,10 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { memoryCgroups } from "../../../src/memory/cgroup.ts";
-import { temporaryFolder } from "../../helpers/temporary-folder.ts";
+import { madeUpRoot as tree } from "../../helpers/made-up-root.ts";
 
 const MIB = 1024 ** 2;
 const V1 = "sys/fs/cgroup/memory";
 const V2 = "sys/fs/cgroup";
-
-const folder = temporaryFolder();
-let trees = 0;
-
-/** A made-up root file system. */
-function tree(files: Readonly<Record<string, string>>): string {
-  const root = join(folder, String(trees++));
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(root, path)), { recursive: true });
-    writeFileSync(join(root, path), text);
-  }
-  return root;
-}
 
 const limits = (root: string) => memoryCgroups(root).map(({ limitBytes }) => limitBytes);
 
@@ -33,7 +18,12 @@ describe("cgroup v2", () => {
         "anon 1\nfile 9\nactive_file 1000\ninactive_file 234\nslab_reclaimable 5\n",
     });
     expect(memoryCgroups(root)).toEqual([
-      { limitBytes: 512 * MIB, usageBytes: 300 * MIB, reclaimableBytes: 1234 },
+      {
+        limitBytes: 512 * MIB,
+        limitedBy: "memory.max",
+        usageBytes: 300 * MIB,
+        reclaimableBytes: 1234,
+      },
     ]);
   });
 
@@ -50,6 +40,67 @@ describe("cgroup v2", () => {
   test("takes max for no limit", () => {
     const root = tree({ "proc/self/cgroup": "0::/app\n", [`${V2}/app/memory.max`]: "max\n" });
     expect(memoryCgroups(root)).toEqual([]);
+  });
+
+  test.each([
+    ["400\n", "900\n", 400, "memory.high"],
+    ["900\n", "400\n", 400, "memory.max"],
+    ["400\n", "max\n", 400, "memory.high"],
+    ["max\n", "400\n", 400, "memory.max"],
+    ["0\n", "max\n", 0, "memory.high"],
+  ])(
+    "takes the tighter of memory.high %j and memory.max %j",
+    (high, max, limitBytes, limitedBy) => {
+      const root = tree({
+        "proc/self/cgroup": "0::/app\n",
+        [`${V2}/app/memory.high`]: high,
+        [`${V2}/app/memory.max`]: max,
+      });
+      expect(memoryCgroups(root)).toMatchObject([{ limitBytes, limitedBy }]);
+    },
+  );
+
+  test("heeds memory.high of every level", () => {
+    const root = tree({
+      "proc/self/cgroup": "0::/slice/unit\n",
+      [`${V2}/slice/memory.high`]: "300\n",
+      [`${V2}/slice/unit/memory.high`]: "max\n",
+      [`${V2}/slice/unit/memory.max`]: "900\n",
+    });
+    expect(limits(root)).toEqual([900, 300]);
+  });
+
+  test("takes no limit from a file that is empty, or no number", () => {
+    const root = tree({
+      "proc/self/cgroup": "0::/app\n",
+      [`${V2}/app/memory.max`]: "\n",
+      [`${V2}/app/memory.high`]: "1e3\n",
+    });
+    expect(memoryCgroups(root)).toEqual([]);
+  });
+
+  test("is found where it is mounted, whatever the place, and below the folder that is shown", () => {
+    const mounts = [
+      "22 1 0:20 / /proc rw,relatime - proc proc rw",
+      "40 1 0:37 /docker/abc /mnt/my\\040groups rw,nosuid shared:9 master:1 - cgroup2 cgroup rw,nsdelegate",
+    ];
+    const root = tree({
+      "proc/self/cgroup": "0::/docker/abc/app\n",
+      "proc/self/mountinfo": `${mounts.join("\n")}\n`,
+      "mnt/my groups/memory.max": "700\n",
+      "mnt/my groups/app/memory.high": "600\n",
+    });
+    expect(limits(root)).toEqual([600, 700]);
+  });
+
+  test("is found by a process outside the folder its cgroup namespace shows", () => {
+    const root = tree({
+      "proc/self/cgroup": "0::/../../other/app\n",
+      "proc/self/mountinfo": "40 1 0:37 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+      [`${V2}/other/app/memory.max`]: "5\n",
+      [`${V2}/other/memory.max`]: "max\n",
+    });
+    expect(limits(root)).toEqual([5]);
   });
 
   test("finds the container's own group at the mount when the path is the host's", () => {
@@ -88,7 +139,25 @@ describe("cgroup v1", () => {
         "inactive_file 1\nactive_file 2\ntotal_inactive_file 1000\ntotal_active_file 234\n",
     });
     expect(memoryCgroups(root)).toEqual([
-      { limitBytes: 256 * MIB, usageBytes: 100 * MIB, reclaimableBytes: 1234 },
+      {
+        limitBytes: 256 * MIB,
+        limitedBy: "memory.limit_in_bytes",
+        usageBytes: 100 * MIB,
+        reclaimableBytes: 1234,
+      },
+    ]);
+  });
+
+  test("heeds the tightest limit above, which a container does not see", () => {
+    const root = tree({
+      "proc/self/cgroup": "5:memory:/docker/abc\n",
+      "proc/self/mountinfo":
+        "34 30 0:31 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
+      [`${V1}/memory.limit_in_bytes`]: "9223372036854771712\n",
+      [`${V1}/memory.stat`]: "cache 1\nhierarchical_memory_limit 500\n",
+    });
+    expect(memoryCgroups(root)).toMatchObject([
+      { limitBytes: 500, limitedBy: "hierarchical_memory_limit" },
     ]);
   });
 
@@ -143,7 +212,9 @@ describe("memoryCgroups", () => {
       [`${V2}/app/memory.current`]: "nonsense\n",
       [`${V2}/app/memory.stat`]: "active_file\ninactive_file nonsense\n",
     });
-    expect(memoryCgroups(root)).toEqual([{ limitBytes: 512, usageBytes: 0, reclaimableBytes: 0 }]);
+    expect(memoryCgroups(root)).toEqual([
+      { limitBytes: 512, limitedBy: "memory.max", usageBytes: 0, reclaimableBytes: 0 },
+    ]);
   });
 
   test("takes a path with a colon for what it is", () => {

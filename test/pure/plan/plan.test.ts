@@ -1,12 +1,14 @@
 import { linkSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
+import { UNKNOWN_FACTS } from "../../../shims/shim.ts";
 import { planRegions } from "../../../src/plan/plan.ts";
 import type { FileRegion } from "../../../src/plan/region.ts";
 import { descriptorsOf } from "../../helpers/open-descriptors.ts";
 import { temporaryFolder } from "../../helpers/temporary-folder.ts";
 
 const PAGE = 4096;
+const system = { pageBytes: PAGE, describeFile: async () => UNKNOWN_FACTS };
 const SIZE = 10 * PAGE + 100;
 
 const folder = temporaryFolder();
@@ -20,7 +22,7 @@ const a = write("a");
 const b = write("b");
 
 async function plan(regions: readonly FileRegion[]) {
-  const { files, bytes, regions: count, locate, close } = await planRegions(regions, PAGE);
+  const { files, bytes, regions: count, locate, close } = await planRegions(regions, system);
   await close();
   return {
     bytes,
@@ -73,7 +75,7 @@ describe("planRegions", () => {
       { index: 1, offset: 0, byteLength: SIZE },
       { index: 0, offset: SIZE, byteLength: 0 },
     ]);
-    const { locate, close } = await planRegions([{ path: a }], PAGE);
+    const { locate, close } = await planRegions([{ path: a }], system);
     await close();
     expect(() => locate({ path: b })).toThrow(RangeError);
   });
@@ -106,7 +108,7 @@ describe("planRegions", () => {
     { offset: 2 ** 53, byteLength: 1 },
     { offset: Number.MAX_SAFE_INTEGER, byteLength: Number.MAX_SAFE_INTEGER },
   ])("refuses %j, which is not inside the file", async (region) => {
-    await expect(planRegions([{ path: a, ...region }], PAGE)).rejects.toMatchObject({
+    await expect(planRegions([{ path: a, ...region }], system)).rejects.toMatchObject({
       code: "PREFAULT_INVALID_OPTION",
       path: a,
     });
@@ -120,16 +122,16 @@ describe("planRegions", () => {
   test.skipIf(process.platform !== "linux")("leaves no descriptor behind", async () => {
     const { close } = await planRegions(
       [{ path: a }, { path: b }, { path: join(folder, "./a") }],
-      PAGE,
+      system,
     );
     expect(descriptorsOf(folder)).toBe(2);
     await close();
     expect(descriptorsOf(folder)).toBe(0);
     const absent = join(folder, "absent");
-    await expect(planRegions([{ path: a }, { path: absent }], PAGE)).rejects.toThrow(
+    await expect(planRegions([{ path: a }, { path: absent }], system)).rejects.toThrow(
       "no such file",
     );
-    await expect(planRegions([{ path: b, offset: -1 }], PAGE)).rejects.toThrow("not inside");
+    await expect(planRegions([{ path: b, offset: -1 }], system)).rejects.toThrow("not inside");
     expect(descriptorsOf(folder)).toBe(0);
   });
 });

@@ -1,0 +1,134 @@
+import { access, constants, type FileHandle, readFile, stat, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { type Mount, parseMounts } from "../src/mount-table.ts";
+import { attribute, describeDisk, deviceName, overlayLayers, thisMachine } from "./linux-disk.ts";
+import type { FileFacts } from "./shim.ts";
+
+const OVERLAY = 0x794c7630;
+const FUSE = 0x65735546;
+const HUGETLBFS = 0x958458f6;
+
+/**
+ * File systems on devices of this machine, by `f_type` (linux/magic.h; ZFS and bcachefs from their
+ * own headers). What is not listed may be another machine's or another program's: NFS, SMB, 9p, FUSE.
+ */
+const LOCAL: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // XFS
+  0x9123683e, // btrfs
+  0xca451a4e, // bcachefs
+  0xf2f52010, // F2FS
+  0x2fc12fc1, // ZFS
+  0x3153464a, // JFS
+  0x3434, // NILFS
+  0x01021994, // tmpfs, and memory files
+  0x858458f6, // ramfs
+  OVERLAY,
+  0x73717368, // squashfs
+  0xe0f5e1e2, // erofs
+  0x9660, // ISO 9660
+  0x15013346, // UDF
+  0x2011bab0, // exFAT
+  0x4d44, // FAT
+  0x7366746e, // NTFS
+]);
+
+/** Their files are opened on another file system, whose page cache they show to mappings alone. */
+const STACKED: ReadonlySet<number> = new Set([
+  OVERLAY,
+  0x61756673, // aufs
+  0x6a656a62, // shiftfs
+]);
+
+/**
+ * Asks the system about an open file, without holding up the event loop: each of these questions may
+ * wait for a server that does not answer. Never fails: what is refused is not known.
+ */
+export async function describeFile(
+  { handle, path }: { readonly handle: FileHandle; readonly path: string },
+  machine = thisMachine,
+): Promise<FileFacts> {
+  const { dev, uid } = await handle.stat({ bigint: true });
+  const name = await nameOf(handle, path);
+  const fsType = await typeOf(name);
+  const mount = await mountOf(handle, machine.root);
+  const isLocal = await isOnThisMachine(fsType, dev, mount);
+  return {
+    fsType,
+    isLocal,
+    mayKnow: fsType !== HUGETLBFS && (await mayKnow(uid, name)),
+    mayMap: isLocal || fsType === FUSE,
+    countsPages: fsType !== null && !STACKED.has(fsType),
+    countsOnlyItsOwn: fsType === FUSE,
+    ...(await describeDisk({ dev, mount }, machine)),
+  };
+}
+
+/** A name that leads to the open file itself, whatever its path leads to by now. */
+async function nameOf(handle: FileHandle, path: string): Promise<string> {
+  const own = `/proc/self/fd/${handle.fd}`;
+  return stat(own).then(
+    () => own,
+    () => path, // `/proc` is not mounted
+  );
+}
+
+async function typeOf(path: string): Promise<number | null> {
+  return statfs(path).then(
+    ({ type }) => type,
+    () => null,
+  );
+}
+
+/** The mount through which a file was opened. */
+async function mountOf(handle: FileHandle, root: string): Promise<Mount | undefined> {
+  const info = await attribute(join(root, "proc/self/fdinfo", `${handle.fd}`));
+  const id = Number(/^mnt_id:\s*(\d+)$/m.exec(info ?? "")?.[1]);
+  const table = await attribute(join(root, "proc/self/mountinfo"));
+  return parseMounts(table ?? "").find((mount) => mount.id === id);
+}
+
+/** An overlay is as local as its layers. */
+async function isOnThisMachine(
+  fsType: number | null,
+  dev: bigint,
+  mount: Mount | undefined,
+): Promise<boolean> {
+  // A file system that lies on a block device has that device's number.
+  if (fsType === null) return !deviceName(dev).startsWith("0:");
+  if (!LOCAL.has(fsType)) return false;
+  if (fsType !== OVERLAY || mount?.type !== "overlay") return true;
+  for (const layer of overlayLayers(mount)) {
+    const type = await typeOf(layer);
+    // In a container the layers are out of sight.
+    if (type !== null && !LOCAL.has(type)) return false;
+  }
+  return true;
+}
+
+/**
+ * Whether `mincore` tells this process the truth. It calls every page resident to someone who neither
+ * owns the file nor may write it (mm/mincore.c, `can_do_mincore`).
+ */
+export async function mayKnow(uid: bigint, path: string): Promise<boolean> {
+  if (uid === BigInt(process.geteuid?.() ?? -1)) return true;
+  if (uid !== NOBODY && (await actsAsOwner())) return true;
+  // access(2) asks for the real user, the kernel for the effective one: only where they agree does
+  // its answer count.
+  if (process.getuid?.() !== process.geteuid?.()) return false;
+  return access(path, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Stands for every owner that a user namespace has no number for (`overflowuid`). */
+const NOBODY = 65_534n;
+const CAP_FOWNER = 3n; // linux/capability.h
+
+/** Whether this process counts as the owner of every file, as root does. */
+async function actsAsOwner(): Promise<boolean> {
+  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
+  return ((BigInt(`0x${effective}`) >> CAP_FOWNER) & 1n) === 1n;
+}
