@@ -48,7 +48,7 @@ test.each(REFERENCE_PASSES)("%s refuses --n-cpu-moe and -ot, as the reference do
 });
 
 test("an unknown pass is refused, and the others are named", () => {
-  expect(() => planPass(modelOf({ layers: 1 }), {}, "vulkan")).toThrow(
+  expect(() => planPass(modelOf({ layers: 1 }), {}, "vulkan" as PassName)).toThrow(
     expect.objectContaining({
       code: "PREFAULT_INVALID_OPTION",
       message: expect.stringContaining("cuda-hybrid-gdn"),
@@ -199,7 +199,7 @@ describe("node-llama-cpp", () => {
     const answer = placementOfNodeLlamaCpp({ ...options, modelPath: "/m.gguf" });
     expect(answer).toEqual({
       known: true,
-      placement: { gpuLayers },
+      placement: { gpuLayers, lazyTables: "include" },
       modelPath: "/m.gguf",
       notes: [],
     });
@@ -236,10 +236,13 @@ describe("node-llama-cpp", () => {
     );
   });
 
-  test.each([{ useMmap: false }, { useDirectIo: true }])("%j is noted", (options) => {
-    const answer = placementOfNodeLlamaCpp({ gpuLayers: 1, ...options });
-    expect(answer.known && answer.notes).toHaveLength(1);
-  });
+  test.each([{ useMmap: false }, { useDirectIo: true }, { useMlock: true }])(
+    "%j is noted",
+    (options) => {
+      const answer = placementOfNodeLlamaCpp({ gpuLayers: 1, ...options });
+      expect(answer.known && answer.notes).toHaveLength(1);
+    },
+  );
 });
 
 test("a safetensors model has no placement", () => {
