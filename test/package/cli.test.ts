@@ -144,7 +144,8 @@ describe("plan", () => {
     expect(await document("plan", moe, ...short)).toEqual(expected);
     expect(await document("plan", ...glued, moe)).toEqual(expected);
     const all = await document("plan", moe, "-ngl", "all");
-    expect(await document("plan", moe, "-ngl", "-1")).toEqual(all);
+    // llama.cpp's -1 is auto, and what is below it is all.
+    expect(await document("plan", moe, "-ngl", "-2")).toEqual(all);
   });
 
   it("takes the first of several overrides, and --cpu-moe in the place where it stands", async () => {
@@ -154,10 +155,10 @@ describe("plan", () => {
         ({ tensor }: { tensor: string }) => tensor === "blk.0.ffn_up_exps.weight",
       );
     };
-    expect(await isPlanned("-ot", "exps=CPU", "-ot", "blk.0=GPU")).toBe(true);
-    expect(await isPlanned("-ot", "blk.0=GPU", "-ot", "exps=CPU")).toBe(false);
-    expect(await isPlanned("-ot", "exps=GPU", "--cpu-moe")).toBe(false);
-    expect(await isPlanned("--cpu-moe", "-ot", "exps=GPU")).toBe(true);
+    expect(await isPlanned("-ot", "exps=CPU", "-ot", "blk.0=CUDA0")).toBe(true);
+    expect(await isPlanned("-ot", "blk.0=CUDA0", "-ot", "exps=CPU")).toBe(false);
+    expect(await isPlanned("-ot", "exps=CUDA0", "--cpu-moe")).toBe(false);
+    expect(await isPlanned("--cpu-moe", "-ot", "exps=CUDA0")).toBe(true);
   });
 
   it("takes the flags that matter from a pasted llama-server command line", async () => {
