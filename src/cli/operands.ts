@@ -3,7 +3,6 @@ import { fileIdentity } from "../files.ts";
 import type { Model } from "../model/model.ts";
 import { openModels } from "../target.ts";
 import type { Flags } from "./flags.ts";
-import type { PlacementFlags } from "./placement-flags.ts";
 
 /**
  * The files that were given. None is enough beside a pasted line, which names its own.
@@ -12,7 +11,7 @@ import type { PlacementFlags } from "./placement-flags.ts";
  */
 export function requireOperands(
   files: readonly string[],
-  { model, line }: Flags & Pick<PlacementFlags, "line">,
+  { model, line }: Flags,
 ): readonly string[] {
   if (files.length > 0 || (line !== undefined && model === undefined)) return files;
   if (model !== undefined) return [model];

@@ -20,18 +20,16 @@ import {
   type TensorOverride,
 } from "../passes/index.ts";
 import { openModels } from "../target.ts";
-import { wholeNumber } from "./flags.ts";
+import { type Flags, wholeNumber } from "./flags.ts";
 import { openOperands } from "./operands.ts";
 
-export interface PlacementFlags {
+export interface PlacementFlags extends Pick<Flags, "line"> {
   readonly nGpuLayers?: number | "auto";
   readonly cpuMoe?: true;
   readonly nCpuMoe?: number;
   readonly nCpuFfn?: number;
   readonly overrideTensor?: Overrides;
   readonly pass?: PassName;
-  /** An engine's command line, pasted behind `--`. */
-  readonly line?: readonly string[];
 }
 
 interface Overrides {

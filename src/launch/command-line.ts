@@ -109,9 +109,7 @@ function readWords(words: readonly string[], env: Environment): CommandLine | un
     const container = readContainer(words.slice(start), env);
     if (container !== undefined) return inContainer(container, env);
   }
-  let at = start;
-  // `systemd-run -u llama-server llama-server …`: the first is the name of a unit.
-  while (isProgram(words, at + 1, env)) at += 1;
+  const at = programIndex(words, start, env);
   const before = beforeProgram(words.slice(0, at));
   const word = words[at] ?? "";
   if (/\s/.test(word)) {
@@ -122,6 +120,19 @@ function readWords(words: readonly string[], env: Environment): CommandLine | un
   if (found === undefined) return guessed(words);
   const args = words.slice(found.next);
   return { ...before, engine: found.engine, program: found.program, isGuess: false, args };
+}
+
+/**
+ * The program among words that look like one: `systemd-run -u llama-server llama-server …` has it as
+ * the name of a unit first. The value of a flag counts only where nothing else does: `sudo -E …`.
+ */
+function programIndex(words: readonly string[], start: number, env: Environment): number {
+  for (let at = start; at < words.length; at++) {
+    const before = words[at - 1] ?? "";
+    const isValue = /^-[^-]|^--[^=]+$/.test(before) && !/^-l?c$|^-m$/.test(before);
+    if (!isValue && isProgram(words, at, env)) return at;
+  }
+  return start;
 }
 
 function isProgram(words: readonly string[], at: number, env: Environment): boolean {

@@ -20,7 +20,7 @@ export const LLAMA_OPTIONS: Readonly<Partial<Record<OptionName, OptionSpec>>> = 
   nCpuMoe: option("value", "-ncmoe --n-cpu-moe", "N_CPU_MOE"),
   nCpuFfn: option("value", "-ncffn --n-cpu-ffn", "N_CPU_FFN"),
   fit: option("maybe", "-fit --fit", "FIT"),
-  fitTarget: option("value", "-fitt --fit-target --fit-margin", "FIT_TARGET"),
+  fitTarget: option("value", "--fit-margin -fitt --fit-target", "FIT_TARGET"),
   fitCtx: option("value", "-fitc --fit-ctx", "FIT_CTX"),
   splitMode: option("value", "-sm --split-mode", "SPLIT_MODE"),
   tensorSplit: option("value", "-ts --tensor-split", "TENSOR_SPLIT"),

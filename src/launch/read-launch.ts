@@ -242,7 +242,7 @@ class LaunchReader {
     }
     const stands = this.#context.operands ?? [];
     const placed = placementOfModel(this.#engine, settings);
-    const models = [...stands, ...(found === undefined ? [] : [found.model])];
+    const models = [...new Set([...stands, ...(found === undefined ? [] : [found.model])])];
     if (models.length === 0) {
       throw usage(
         "the command line names no model: none of -m, -hf, LLAMA_ARG_MODEL and their like is in it",

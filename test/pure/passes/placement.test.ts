@@ -5,6 +5,7 @@ import {
   indexModel,
   PASS_NAMES,
   type PassName,
+  type Placement,
   placementOfNodeLlamaCpp,
   planPass,
 } from "../../../src/passes/index.ts";
@@ -30,6 +31,31 @@ describe("numbers", () => {
     expect(blocks(99)).toEqual([]);
     expect(blocks(-1)).toEqual([]);
   });
+});
+
+test.each([
+  ["gpuLayers", 5n],
+  ["gpuLayers", {}],
+  ["nCpuMoe", 2n],
+  ["nCpuFfn", Symbol("n")],
+  ["cpuMoe", "yes"],
+  ["cpuMoe", 1n],
+  ["lazyTables", "no"],
+  ["embedding", 3n],
+  ["mtp", "true"],
+  ["repack", 0],
+  ["reference", 1],
+  ["overrides", "exps=CPU"],
+  ["overrides", [{ pattern: 1n, buffer: "CPU" }]],
+  ["lateOverrides", [null]],
+])("%s: %o is a usage error that names the option", (name, value) => {
+  const placement = { [name]: value } as Placement;
+  expect(() => planPass(modelOf({ layers: 2 }), placement)).toThrow(
+    expect.objectContaining({
+      code: "PREFAULT_INVALID_OPTION",
+      message: expect.stringContaining(`${name} is `),
+    }),
+  );
 });
 
 test.each(REFERENCE_PASSES)("%s refuses --n-cpu-moe and -ot, as the reference does", (pass) => {
