@@ -1,3 +1,6 @@
+import { access } from "node:fs/promises";
+import { namesModel, startsCommand } from "../launch/index.ts";
+
 /**
  * llama.cpp's flags of one dash and several letters would be read as bundles of one-letter flags, so
  * they are turned into their long forms before anything is parsed.
@@ -12,30 +15,88 @@ const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["-m", "--model"],
 ]);
 
-/** The flags of a llama-server command line that say what is loaded and where it goes. */
-const TAKES_VALUE: ReadonlyMap<string, boolean> = new Map([
-  ["--n-gpu-layers", true],
-  ["--cpu-moe", false],
-  ["--n-cpu-moe", true],
-  ["--n-cpu-ffn", true],
-  ["--override-tensor", true],
-  ["--model", true],
+/** Flags of ours whose value may look like anything. */
+const TAKES_VALUE: ReadonlySet<string> = new Set([
+  "--n-gpu-layers",
+  "--n-cpu-moe",
+  "--n-cpu-ffn",
+  "--override-tensor",
+  "--model",
+  "--pass",
+  "--gate",
+  "--workers",
+  "--strategy",
 ]);
 
 /** Flags without a value, which people also write before the command. */
 const SPOKEN_FIRST: ReadonlySet<string> = new Set(["--json", "--quiet", "-q", "--no-progress"]);
 
-/**
- * Our own arguments, followed by the flags that matter of a llama-server command line pasted after
- * `--`; as in llama.cpp, the last one wins. Everything else that was pasted is ignored.
- */
-export function normalizeArguments(given: readonly string[]): string[] {
-  const end = given.indexOf("--");
-  if (end < 0) return ours(given);
-  return [...ours(given.slice(0, end)), ...pasted(given.slice(end + 1))];
+/** What was given, in the parts that are read in different ways. */
+export interface Arguments {
+  /** For the parser of our own flags. */
+  readonly own: readonly string[];
+  /** An engine's command line, pasted as it is. */
+  readonly line: readonly string[] | undefined;
 }
 
-function ours(words: readonly string[]): string[] {
+/**
+ * Divides the arguments. What follows `--` is an engine's command line when it begins like one, and
+ * names of files in every other case: `xargs -0 prefault warm --` hands over files.
+ *
+ * @param commands the names of our commands
+ */
+export async function readArguments(
+  given: readonly string[],
+  commands: readonly string[],
+): Promise<Arguments> {
+  const end = given.indexOf("--");
+  if (end < 0) {
+    // npm exec takes the first -- for itself.
+    const start = firstOperand(given, commands);
+    const line = given.slice(start);
+    const isLine = startsCommand(line, process.env) && !(await exists(line[0] ?? ""));
+    if (!isLine) return { own: normalize(given), line: undefined };
+    return { own: normalize(given.slice(0, start)), line };
+  }
+  const before = given.slice(0, end);
+  const after = given.slice(end + 1);
+  const [command = ""] = before.filter((word) => !SPOKEN_FIRST.has(word));
+  if (await isCommandLine(after, commands.includes(command))) {
+    return { own: normalize(before), line: after };
+  }
+  const own = normalize(before);
+  if (after.length === 0) return { own, line: undefined };
+  // Without a command the first file would be taken for one when it is called like it.
+  const isNamed = commands.includes(own[0] ?? "");
+  return { own: [...(isNamed ? own : ["warm", ...own]), "--", ...after], line: undefined };
+}
+
+async function isCommandLine(words: readonly string[], hasCommand: boolean): Promise<boolean> {
+  if (words.length === 0) return false;
+  const starts = startsCommand(words, process.env);
+  // Of words that are all files, those after a command are files, and so is a lone llamafile.
+  const isProgram = starts && !hasCommand && !/\.llamafile$/i.test(words[0] ?? "");
+  if (!isProgram && (await Promise.all(words.map(exists))).every(Boolean)) return false;
+  return starts || (namesModel(words) && !(await exists(words[0] ?? "")));
+}
+
+/** Where the first word stands that is neither our command, nor a flag, nor a flag's value. */
+function firstOperand(given: readonly string[], commands: readonly string[]): number {
+  let hasCommand = false;
+  for (let at = 0; at < given.length; at++) {
+    const word = given[at] ?? "";
+    if (word.startsWith("-")) {
+      if (TAKES_VALUE.has(longForm(word))) at += 1;
+    } else if (!hasCommand && commands.includes(word)) {
+      hasCommand = true;
+    } else {
+      return at;
+    }
+  }
+  return given.length;
+}
+
+function normalize(words: readonly string[]): string[] {
   const first = words.findIndex((word) => !SPOKEN_FIRST.has(word));
   const given = first > 0 ? [...words.slice(first), ...words.slice(0, first)] : words;
   const normal: string[] = [];
@@ -43,22 +104,9 @@ function ours(words: readonly string[]): string[] {
     const flag = longForm(given[at] ?? "");
     normal.push(flag);
     // A value is not a flag, whatever it looks like: `-ot -m=CPU`.
-    if (TAKES_VALUE.get(flag) && at + 1 < given.length) normal.push(given[++at] ?? "");
+    if (TAKES_VALUE.has(flag) && at + 1 < given.length) normal.push(given[++at] ?? "");
   }
   return normal;
-}
-
-function pasted(line: readonly string[]): string[] {
-  const found: string[] = [];
-  for (let at = 0; at < line.length; at++) {
-    const word = longForm(line[at] ?? "");
-    const [flag = ""] = word.split("=", 1);
-    const takesValue = TAKES_VALUE.get(flag);
-    if (takesValue === undefined) continue;
-    found.push(word);
-    if (takesValue && word === flag && at + 1 < line.length) found.push(line[++at] ?? "");
-  }
-  return found;
 }
 
 /** Also of `-ngl=20`, which llama.cpp does not know and people write all the same. */
@@ -68,4 +116,13 @@ function longForm(word: string): string {
   // llama.cpp takes underscores for dashes in its long flags.
   const dashed = flag.startsWith("--") ? flag.replaceAll("_", "-") : flag;
   return (LONG_FORMS.get(dashed) ?? dashed) + word.slice(flag.length);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -10,8 +10,10 @@ export interface Flags {
   readonly json?: true;
   readonly quiet?: true;
   readonly progress: boolean;
-  /** From a pasted command line; counts when no file was given. */
+  /** `-m`, as llama.cpp spells it; counts when no file was given. */
   readonly model?: string;
+  /** An engine's command line, pasted behind `--`. */
+  readonly line?: readonly string[];
 }
 
 /** How a sweep is done. The other commands take them too, so that only one word need be changed. */

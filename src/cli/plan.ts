@@ -34,10 +34,6 @@ const PLACES: Readonly<Record<Elsewhere, string>> = {
   unused: "is not read",
 };
 
-const NO_GPU_LAYERS =
-  "no -ngl was given, so every layer is taken to be on the CPU; a recent llama.cpp chooses by itself: " +
-  'give the number it logs as "offloaded N/M layers"';
-
 /** `prefault plan`: what would be warmed, and why. */
 export async function plan(
   files: readonly string[],
@@ -45,7 +41,7 @@ export async function plan(
   signal: AbortSignal,
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
-  const models = await orAbort(signal, planModels(operands, flags));
+  const models = await orAbort(signal, planModels(operands, flags, signal));
   const warmed = models.flatMap(({ sections }) =>
     sections.filter((each) => each.isWarmed).flatMap((each) => each.parts),
   );
@@ -65,11 +61,11 @@ export async function plan(
 async function planModels(
   operands: readonly string[],
   flags: Flags & PlacementFlags,
+  signal: AbortSignal,
 ): Promise<PlannedModel[]> {
   if (hasPlacement(flags)) {
-    const chooses = (flags.pass ?? "llama.cpp") === "llama.cpp" && flags.nGpuLayers === undefined;
-    const plans = await planOperands(operands, flags);
-    return plans.map((each) => placed(each, chooses ? [NO_GPU_LAYERS] : []));
+    const { plans } = await planOperands(operands, flags, signal);
+    return plans.map(placed);
   }
   const models = await openOperands(operands);
   return models.map((model) => ({
@@ -88,7 +84,7 @@ async function planModels(
   }));
 }
 
-function placed({ model, pass, runs, elsewhere, notes }: ModelPlan, more: string[]): PlannedModel {
+function placed({ model, pass, runs, elsewhere, notes }: ModelPlan): PlannedModel {
   const isOnly = runs.length === 1;
   const warmed = runs.map(({ label, gate, regions }) => ({
     title: `stays on the CPU and is warmed${isOnly ? "" : ` (${label}, gate ${gate})`}`,
@@ -114,7 +110,7 @@ function placed({ model, pass, runs, elsewhere, notes }: ModelPlan, more: string
       return { label, gate, bytes: bytesOf(parts), regions: parts.length };
     }),
     elsewhere: others,
-    notes: [...notes, ...more],
+    notes,
   };
 }
 

@@ -2,10 +2,15 @@ import { createRequire } from "node:module";
 import { Command, CommanderError, Help, type Option } from "commander";
 import { asPrefaultError, PrefaultError } from "../errors.ts";
 import { KILL_SWITCH } from "../gate.ts";
-import { normalizeArguments } from "./argv.ts";
+import { readArguments } from "./argv.ts";
 import { evict } from "./evict.ts";
 import { addOutputFlags, addSweepFlags, type Flags } from "./flags.ts";
-import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
+import {
+  addPlacementFlags,
+  filesOfLine,
+  PLACEMENT_TERMS,
+  type PlacementFlags,
+} from "./placement-flags.ts";
 import { plan } from "./plan.ts";
 import { EXIT, failure, printResult, type Result } from "./result.ts";
 import { status } from "./status.ts";
@@ -31,13 +36,24 @@ Examples:
   prefault status model.gguf                 what is resident now
   prefault -- llama-server -m model.gguf -ngl 20 -fa on
                                              the same from a command line, pasted after --
+  find . -name '*.gguf' -print0 | xargs -0 prefault warm --
+                                             after --, files are files as well
+
+A pasted line may be one of llama.cpp, ik_llama.cpp, koboldcpp, llama-bench,
+llama-cpp-python, llamafile or Ollama's runner, also behind docker run, env or
+sudo. LLAMA_ARG_* variables, --models-preset and -hf (in the local caches) count.
+A placement given before -- goes before the line's own.
 
 A file that is called like a command: prefault warm plan, or prefault ./plan.
 
 Environment:
-  ${KILL_SWITCH}=0   never warm      ${KILL_SWITCH}=1   warm even what does not fit in memory
+  PREFAULT=0, ${KILL_SWITCH}=0   never warm
+  PREFAULT=1, ${KILL_SWITCH}=1   warm even what does not fit in memory
+  Where the two disagree, 0 wins.
 
 Exit: 0 done, or skipped because it does not fit; 1 failed; 2 usage; 130 interrupted`;
+
+const COMMANDS = ["warm", "plan", "status", "evict"];
 
 /** Runs the command with the arguments that follow its name. @returns what to exit with */
 export async function runProgram(given: readonly string[], signal: AbortSignal): Promise<number> {
@@ -45,11 +61,14 @@ export async function runProgram(given: readonly string[], signal: AbortSignal):
   const end = given.indexOf("--");
   const json = given.slice(0, end < 0 ? given.length : end).includes("--json");
   let exitCode: number = EXIT.done;
+  let line: readonly string[] | undefined;
   const program = createProgram((run) => async (files, flags) => {
-    exitCode = printResult(await run(files, flags, signal), json);
+    exitCode = printResult(await run(files, line ? { ...flags, line } : flags, signal), json);
   });
   try {
-    await program.parseAsync(normalizeArguments(given), { from: "user" });
+    const read = await readArguments(given, COMMANDS);
+    line = read.line;
+    await program.parseAsync([...read.own], { from: "user" });
     return exitCode;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.done;
@@ -84,7 +103,7 @@ function createProgram(action: (run: Run) => Action): Command {
   const looking = add("status", "show what is resident now, as a map", status);
   for (const command of [warming, planning, looking]) addPlacementFlags(command);
   for (const command of [warming, planning, looking]) addSweepFlags(command, command === warming);
-  const evicting = add("evict", "drop files from the page cache", evict);
+  const evicting = add("evict", "drop files from the page cache", evictFiles);
   // Else it would suggest flags of other commands.
   evicting.showSuggestionAfterError(false);
   for (const command of [warming, planning, looking, evicting]) {
@@ -102,6 +121,16 @@ function createProgram(action: (run: Run) => Action): Command {
       ...help.visibleOptions(command),
     ],
   });
+}
+
+/** There is no placement to it: of a pasted line the files count. */
+async function evictFiles(
+  files: readonly string[],
+  flags: Flags & PlacementFlags,
+  signal: AbortSignal,
+): Promise<Result> {
+  const { line } = flags;
+  return evict([...files, ...(line ? await filesOfLine(line, signal) : [])], flags, signal);
 }
 
 function optionTerm(option: Option): string {

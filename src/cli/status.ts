@@ -19,7 +19,7 @@ export async function status(
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
   const isPlaced = hasPlacement(flags);
-  const found = await orAbort(signal, lookAt(operands, flags));
+  const found = await orAbort(signal, lookAt(operands, flags, signal));
   const document: Residency = {
     bytes: found.reduce((sum, each) => sum + each.bytes, 0),
     residentBytes: sumKnown(found.map((each) => each.residentBytes)),
@@ -37,9 +37,10 @@ export async function status(
 async function lookAt(
   operands: readonly string[],
   flags: Flags & PlacementFlags,
+  signal: AbortSignal,
 ): Promise<Residency[]> {
   const targets: readonly Target[] = hasPlacement(flags)
-    ? await planOperands(operands, flags)
+    ? (await planOperands(operands, flags, signal)).plans
     : await openOperands(operands);
   const found: Residency[] = [];
   for (const target of targets) found.push(await residency(target));

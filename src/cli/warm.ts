@@ -46,7 +46,7 @@ async function sweep(
     log: () => {},
   };
   const reports: PrefaultReport[] = [];
-  for (const target of await targets(operands, flags)) {
+  for (const target of await targets(operands, flags, signal)) {
     const report = await prefault(target, options);
     bar?.stop();
     reports.push(...(report.runs ?? [report]));
@@ -57,11 +57,15 @@ async function sweep(
 
 async function targets(
   operands: readonly string[],
-  flags: PlacementFlags,
+  flags: Flags & PlacementFlags,
+  signal: AbortSignal,
 ): Promise<readonly Target[]> {
   // Disabled means that not even a header is read, and to plan is to read it.
   if (!hasPlacement(flags) || process.env[KILL_SWITCH] === "0") return [operands];
-  return planOperands(operands, flags);
+  const { plans, notes } = await planOperands(operands, flags, signal);
+  // What was not understood in a pasted line is never dropped in silence.
+  if (!flags.quiet) for (const note of notes) process.stderr.write(`Note: ${printable(note)}.\n`);
+  return plans;
 }
 
 function logRuns(report: PrefaultReport): void {

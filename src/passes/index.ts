@@ -8,7 +8,7 @@ import { hybridGdn } from "./hybrid-gdn.ts";
 import { ikLlamaCpp } from "./ik-llama-cpp.ts";
 import { llamaCpp } from "./llama-cpp.ts";
 import { indexModel, type ModelPlan, PASS_NAMES, type Pass, type PassName } from "./pass.ts";
-import type { Placement } from "./placement.ts";
+import { checkPlacement, type Placement } from "./placement.ts";
 import { vulkanHybridGdn } from "./vulkan-hybrid-gdn.ts";
 
 export { embeddingStaysOnCpu } from "./embedding.ts";
@@ -62,13 +62,15 @@ export function isPassName(name: string): name is PassName {
 export function planPass(
   model: Model,
   placement: Placement = {},
-  pass: string = "llama.cpp",
+  pass: PassName = "llama.cpp",
 ): ModelPlan {
+  // A caller without types may give any name.
   if (!isPassName(pass)) {
     throw new PrefaultError(
       "PREFAULT_INVALID_OPTION",
-      `there is no pass ${JSON.stringify(pass)}; there are ${PASS_NAMES.join(", ")}`,
+      `there is no pass ${JSON.stringify(String(pass))}; there are ${PASS_NAMES.join(", ")}`,
     );
   }
+  checkPlacement(placement);
   return { ...PASSES[pass](indexModel(model), placement), model };
 }

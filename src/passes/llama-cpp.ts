@@ -50,9 +50,9 @@ const WITH_BLOCK_0 =
   /^(rope_freqs|rope_factors_|per_layer_model_proj|per_layer_proj_norm|token_embd_norm)/;
 
 /** Buffer types that are the mapping itself. Under mmap llama.cpp demotes a pinned host buffer. */
-const MAPPED_BUFFER = /^cpu$|_host$/i;
+const MAPPED_BUFFER = /^CPU$|_Host$/;
 /** Buffer types in CPU memory that hold a rearranged copy. */
-const COPYING_BUFFER = /^(cpu_.+|amx|.*_aarch64|.*kleidiai.*)$/i;
+const COPYING_BUFFER = /^(CPU_.+|AMX)$/;
 
 /**
  * llama.cpp: `-ngl` counts from the tail and the output head goes first, so `-ngl 1` offloads the
@@ -75,19 +75,21 @@ export function planSplit(
   split: SplitRule,
 ): PassPlan {
   const { index, hyper } = model;
-  const overrides = resolveOverrides(rulesOf(placement), index);
+  const { winners, notes } = resolveOverrides(rulesOf(placement), index);
+  const isMainline = pass === "llama.cpp";
   const regions: PlannedTensor[] = [];
   const elsewhere: UnplannedTensor[] = [];
   for (const tensor of index.tensors) {
     const name = parseTensorName(tensor.name);
     const { block, role } = name;
-    const override = overrides.get(tensor.name);
+    const override = winners.get(tensor.name);
     if (block !== undefined && block >= hyper.layers && placement.mtp !== true) {
       elsewhere.push({ tensor, place: "unused", reason: "MTP blocks, skipped at load" });
+    } else if (isLazyTable(tensor, placement) && (isMainline || override === undefined)) {
+      // llama.cpp reads such a table by rows whatever -ot says; ik_llama.cpp knows no lazy tables.
+      elsewhere.push({ tensor, place: "lazy", reason: LAZY_REASON });
     } else if (override !== undefined) {
       placeByBuffer(tensor, override);
-    } else if (isLazyTable(tensor, placement)) {
-      elsewhere.push({ tensor, place: "lazy", reason: LAZY_REASON });
     } else if (INPUT.has(role)) {
       regions.push({ tensor, reason: inputReason(role) });
     } else if (isOnGpu(name)) {
@@ -102,7 +104,7 @@ export function planSplit(
     // The design's default outside the reference's passes: what can be had now.
     runs: regions.length === 0 ? [] : [{ label: pass, gate: "fits-in-free-ram", regions }],
     elsewhere,
-    notes: pass === "llama.cpp" ? repackNotes(regions) : [],
+    notes: [...notes, ...(isMainline && placement.repack !== false ? repackNotes(regions) : [])],
   };
 
   function placeByBuffer(tensor: Tensor, { buffer, source }: OverrideRule): void {

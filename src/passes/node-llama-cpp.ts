@@ -11,6 +11,13 @@ export interface NodeLlamaCppModel {
   readonly modelPath?: string;
   readonly useMmap?: boolean | "auto";
   readonly useDirectIo?: boolean;
+  /** Weights are copied into locked memory. It goes before direct I/O and mmap. */
+  readonly useMlock?: boolean;
+  /**
+   * Tables of which a token reads a few rows are read by rows. A loaded model does not say.
+   * @defaultValue `false`, as in node-llama-cpp: it reads such a table whole
+   */
+  readonly lazyMode?: boolean | "auto" | "on" | "off";
 }
 
 /** A placement for `--pass llama.cpp`, or why there is none yet. */
@@ -40,7 +47,10 @@ export function placementOfNodeLlamaCpp(model: NodeLlamaCppModel): NodeLlamaCppP
     const reason = "node-llama-cpp decides gpuLayers while it loads: ask with the loaded model";
     return { known: false, reason, modelPath };
   }
-  return { known: true, placement: { gpuLayers }, modelPath, notes: copyNotes(model) };
+  const { lazyMode = false } = model;
+  const readsWhole = lazyMode === false || lazyMode === "off";
+  const placement: Placement = { gpuLayers, ...(readsWhole && { lazyTables: "include" }) };
+  return { known: true, placement, modelPath, notes: copyNotes(model) };
 }
 
 function decided(gpuLayers: NonNullable<NodeLlamaCppModel["gpuLayers"]>): number | undefined {
@@ -58,7 +68,10 @@ function checked(gpuLayers: number): number {
   throw invalidOption("gpuLayers", gpuLayers, "it must be a whole number, zero or more");
 }
 
-function copyNotes({ useMmap, useDirectIo }: NodeLlamaCppModel): string[] {
+function copyNotes({ useMmap, useDirectIo, useMlock }: NodeLlamaCppModel): string[] {
+  if (useMlock === true) {
+    return ["useMlock copies the weights into locked memory: a sweep helps the load only"];
+  }
   if (useDirectIo === true) return ["useDirectIo bypasses the page cache: a sweep does not help"];
   if (useMmap === false)
     return ["useMmap is false: weights are copied, a sweep helps the load only"];

@@ -6,8 +6,14 @@ import { parseTensorName } from "./vocabulary.ts";
 export interface TensorOverride {
   /** ECMAScript, unanchored: matched anywhere in a tensor's name. The user's own, run as it is. */
   readonly pattern: string;
-  /** The name of a backend's buffer type, such as `CPU` or `CUDA0`. */
+  /** The name of a backend's buffer type, such as `CPU` or `CUDA0`. Upper and lower case differ. */
   readonly buffer: string;
+  /**
+   * What a pattern that matches no tensor is: a mistake, or a note in the plan. llama.cpp lets it
+   * pass, so a line that an engine was started with may hold one.
+   * @defaultValue `"refuse"`
+   */
+  readonly unmatched?: "refuse" | "note";
 }
 
 /** One entry of the list of which the first that matches wins. */
@@ -15,8 +21,8 @@ export interface OverrideRule {
   /** As the user knows it. */
   readonly source: string;
   readonly buffer: string;
-  /** It must match something, or else it is a mistake. */
-  readonly mustMatch: boolean;
+  /** What it is when it matches nothing: a mistake, worth a note, or nothing to speak of. */
+  readonly unmatched: "refuse" | "note" | "ignore";
   matches(name: string): boolean;
 }
 
@@ -25,6 +31,22 @@ const ROUTED_EXPERTS = /\.ffn_(up|down|gate|gate_up)_(ch|)exps/;
 
 /** llama.cpp's `--n-cpu-ffn`: not the experts, whose names go on after `gate`, `up` and `down`. */
 const DENSE_FFN = /\.ffn_(up|down|gate)\./;
+
+/** Buffers of one device each, which are numbered. */
+const NUMBERED = "CUDA|ROCm|HIP|MUSA|Vulkan|SYCL|CANN|Kompute|HTP|MTL";
+/** Buffers of a backend that has one device, or that numbers them only when there are several. */
+const NAMED = "Metal|OpenCL|GPUOpenCL|WebGPU|OPENVINO|zDNN|BLAS";
+/** Buffers in the memory of the CPU. */
+const OF_CPU = "CPU|CPU_REPACK|CPU_AARCH64|CPU_KLEIDIAI|CPU_HBM|AMX";
+
+/**
+ * The names that llama.cpp's backends give to buffer types. llama.cpp compares with the names of the
+ * devices that it found, letter by letter, and refuses to start for any other; which devices there
+ * are is not known here, so every name that some build has is taken.
+ */
+const BUFFER_TYPE = new RegExp(
+  `^(?:${OF_CPU}|(?:${NUMBERED})\\d+|(?:${NAMED})\\d*|(?:${NUMBERED}|${NAMED})\\d*_(?:Host|Split|Private)|RPC\\d*\\[.+\\]|RPC\\d+)$`,
+);
 
 /**
  * Parses the value of one `-ot`: `REGEX=BUFFER`, or several with commas between.
@@ -46,17 +68,28 @@ export function parseOverrides(value: string): TensorOverride[] {
   });
 }
 
-/** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a pattern that is no regex. */
-export function overrideRule({ pattern, buffer }: TensorOverride): OverrideRule {
+/**
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a pattern that is no regex, or a buffer
+ *   type that no backend of llama.cpp has
+ */
+export function overrideRule(override: TensorOverride): OverrideRule {
+  const { pattern, buffer, unmatched = "refuse" } = override;
   const regex = compile(pattern);
-  return { source: pattern, buffer, mustMatch: true, matches: (name) => regex.test(name) };
+  if (!BUFFER_TYPE.test(buffer)) {
+    throw new PrefaultError(
+      "PREFAULT_INVALID_OPTION",
+      `the tensor override ${JSON.stringify(`${pattern}=${buffer}`)} is invalid: llama.cpp has no ` +
+        `buffer type ${JSON.stringify(buffer)}; it has CPU, CUDA0, Vulkan0, ROCm0, SYCL0, Metal and the like`,
+    );
+  }
+  return { source: pattern, buffer, unmatched, matches: (name) => regex.test(name) };
 }
 
 /** `--cpu-moe`. On a dense model it matches nothing, which llama.cpp lets pass. */
 export const cpuMoeRule: OverrideRule = {
   source: "--cpu-moe",
   buffer: "CPU",
-  mustMatch: false,
+  unmatched: "ignore",
   matches: (name) => ROUTED_EXPERTS.test(name),
 };
 
@@ -74,9 +107,17 @@ function firstBlocksRule(flag: string, pattern: RegExp, blocks: number): Overrid
   return {
     source: `${flag} ${blocks}`,
     buffer: "CPU",
-    mustMatch: false,
+    unmatched: "ignore",
     matches: (name) => pattern.test(name) && (parseTensorName(name).block ?? Infinity) < blocks,
   };
+}
+
+/** What the rules come to for one model. */
+export interface ResolvedOverrides {
+  /** For each tensor that a rule matches the first one that does. */
+  readonly winners: ReadonlyMap<string, OverrideRule>;
+  /** Sentences about patterns that match nothing. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -89,22 +130,22 @@ function firstBlocksRule(flag: string, pattern: RegExp, blocks: number): Overrid
 export function resolveOverrides(
   rules: readonly OverrideRule[],
   index: TensorIndex,
-): Map<string, OverrideRule> {
+): ResolvedOverrides {
   const winners = new Map<string, OverrideRule>();
   for (const { name } of index.tensors) {
     const winner = rules.find((rule) => rule.matches(name));
     if (winner !== undefined) winners.set(name, winner);
   }
   const used = new Set(winners.values());
+  const notes: string[] = [];
   for (const rule of rules) {
-    if (!rule.mustMatch || used.has(rule)) continue;
+    if (rule.unmatched === "ignore" || used.has(rule)) continue;
     if (index.tensors.some(({ name }) => rule.matches(name))) continue;
-    throw new PrefaultError(
-      "PREFAULT_UNKNOWN_TENSOR",
-      `the pattern ${JSON.stringify(rule.source)} matches no tensor of this model`,
-    );
+    const problem = `the pattern ${JSON.stringify(rule.source)} matches no tensor of this model`;
+    if (rule.unmatched === "refuse") throw new PrefaultError("PREFAULT_UNKNOWN_TENSOR", problem);
+    notes.push(problem);
   }
-  return winners;
+  return { winners, notes };
 }
 
 /**

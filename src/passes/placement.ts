@@ -49,6 +49,11 @@ export interface Placement {
   /** llama.cpp only: the dense FFN of the first N blocks on the CPU. @defaultValue `0` */
   readonly nCpuFfn?: number;
   /**
+   * llama.cpp only: `false` for `--no-repack`, so that the plan does not warn of repacked copies.
+   * @defaultValue `true`
+   */
+  readonly repack?: boolean;
+  /**
    * llama.cpp only: the MTP blocks are used for speculation.
    * @defaultValue `false`: llama.cpp skips them when it loads the model for anything else
    */
@@ -79,6 +84,51 @@ export interface Placement {
 /** A table over this many bytes is lazy: llama.cpp's `--lazy-mode auto`. */
 export const LAZY_TABLE_BYTES = 4 * 2 ** 30;
 
+const FLAGS = ["cpuGdn", "mtp", "reference", "repack"] as const;
+const CHOICES = {
+  cpuMoe: [true, false, "auto"],
+  embedding: ["cpu", "gpu", "auto"],
+  lazyTables: ["include", "exclude"],
+} as const;
+const LISTS = ["overrides", "lateOverrides"] as const;
+
+/**
+ * Refuses a value of a type that its option cannot have. Numbers are checked by who reads them, and
+ * fields that are no option are left alone.
+ *
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION`, which names the option
+ */
+export function checkPlacement(placement: Placement): void {
+  if (typeof placement !== "object" || placement === null) {
+    throw invalidOption("placement", placement, "it must be an object");
+  }
+  for (const name of FLAGS) {
+    const value: unknown = placement[name];
+    if (value !== undefined && typeof value !== "boolean") {
+      throw invalidOption(name, value, "it must be true or false");
+    }
+  }
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    const value: unknown = placement[name as keyof typeof CHOICES];
+    if (value !== undefined && !(choices as readonly unknown[]).includes(value)) {
+      throw invalidOption(name, value, `it must be one of ${choices.join(", ")}`);
+    }
+  }
+  for (const name of LISTS) {
+    const value: unknown = placement[name];
+    if (value === undefined) continue;
+    const isOverride = (each: Partial<TensorOverride> | null) =>
+      typeof each?.pattern === "string" && typeof each.buffer === "string";
+    if (!Array.isArray(value) || !value.every(isOverride)) {
+      throw invalidOption(
+        name,
+        value,
+        "it must be a list of { pattern, buffer }, see parseOverrides",
+      );
+    }
+  }
+}
+
 /**
  * The number of GPU layers between 0 and `most`; negative means `most`.
  *
@@ -95,6 +145,9 @@ export function gpuFfnLayers(placement: Placement, layers: number): ReadonlySet<
   if (typeof given === "number") {
     const count = Math.min(Math.max(wholeNumber("denseFfnOnGpu", given), 0), layers);
     return new Set(Array.from({ length: count }, (_, layer) => layer));
+  }
+  if (!Array.isArray(given)) {
+    throw invalidOption("denseFfnOnGpu", given, "it must be a count or a list of layers");
   }
   return new Set(given.map((layer) => wholeNumber("denseFfnOnGpu", layer)));
 }
@@ -137,5 +190,13 @@ export function byteCount(name: string, value: number): number {
 }
 
 export function invalidOption(name: string, value: unknown, problem: string): PrefaultError {
-  return new PrefaultError("PREFAULT_INVALID_OPTION", `${name} is ${String(value)}: ${problem}`);
+  return new PrefaultError("PREFAULT_INVALID_OPTION", `${name} is ${shown(value)}: ${problem}`);
+}
+
+/** Any value in a message: some have no JSON, and some no text either. */
+function shown(value: unknown): string {
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "object" && value !== null)
+    return Array.isArray(value) ? "a list" : "an object";
+  return String(value);
 }

@@ -144,7 +144,8 @@ describe("plan", () => {
     expect(await document("plan", moe, ...short)).toEqual(expected);
     expect(await document("plan", ...glued, moe)).toEqual(expected);
     const all = await document("plan", moe, "-ngl", "all");
-    expect(await document("plan", moe, "-ngl", "-1")).toEqual(all);
+    // llama.cpp's -1 is auto, and what is below it is all.
+    expect(await document("plan", moe, "-ngl", "-2")).toEqual(all);
   });
 
   it("takes the first of several overrides, and --cpu-moe in the place where it stands", async () => {
@@ -154,10 +155,10 @@ describe("plan", () => {
         ({ tensor }: { tensor: string }) => tensor === "blk.0.ffn_up_exps.weight",
       );
     };
-    expect(await isPlanned("-ot", "exps=CPU", "-ot", "blk.0=GPU")).toBe(true);
-    expect(await isPlanned("-ot", "blk.0=GPU", "-ot", "exps=CPU")).toBe(false);
-    expect(await isPlanned("-ot", "exps=GPU", "--cpu-moe")).toBe(false);
-    expect(await isPlanned("--cpu-moe", "-ot", "exps=GPU")).toBe(true);
+    expect(await isPlanned("-ot", "exps=CPU", "-ot", "blk.0=CUDA0")).toBe(true);
+    expect(await isPlanned("-ot", "blk.0=CUDA0", "-ot", "exps=CPU")).toBe(false);
+    expect(await isPlanned("-ot", "exps=CUDA0", "--cpu-moe")).toBe(false);
+    expect(await isPlanned("--cpu-moe", "-ot", "exps=CUDA0")).toBe(true);
   });
 
   it("takes the flags that matter from a pasted llama-server command line", async () => {
@@ -168,10 +169,41 @@ describe("plan", () => {
     expect(JSON.parse(stdout)).toEqual(expected);
   });
 
-  it("prefers a file of its own to the pasted one", async () => {
+  it("plans a file of its own by the pasted line, and the line's own file too", async () => {
     const [first = ""] = shards;
     const { stdout } = await prefault(["plan", first, "--json", "--", "llama-cli", "-m", moe]);
-    expect(JSON.parse(stdout).regions[0]).toMatchObject({ file: first });
+    const { regions } = JSON.parse(stdout);
+    expect(regions[0]).toMatchObject({ file: first });
+    expect(regions.at(-1)).toMatchObject({ file: moe });
+  });
+
+  it("takes a line in one word, and one whose -- npm exec has taken", async () => {
+    const expected = await document("plan", moe, "-ngl", "2");
+    const line = `llama-server -m ${moe} -ngl 2`;
+    for (const args of [["--", line], line.split(" ")]) {
+      const { stdout } = await prefault(["plan", "--json", ...args]);
+      expect(JSON.parse(stdout)).toEqual(expected);
+    }
+  });
+
+  it("reads LLAMA_ARG_ variables of its own environment for a pasted line alone", async () => {
+    const env = { LLAMA_ARG_N_GPU_LAYERS: "2", LLAMA_ARG_MODEL: moe };
+    const { stdout } = await prefault(["plan", "--json", "--", "llama-server"], { env });
+    expect(JSON.parse(stdout)).toEqual(await document("plan", moe, "-ngl", "2"));
+    const whole = await prefault(["plan", moe, "--json"], { env });
+    expect(JSON.parse(whole.stdout)).toMatchObject({ pass: null });
+  });
+
+  it("plans the draft model of a line too, and no tensor twice", async () => {
+    const [draft = ""] = shards;
+    const line = ["llama-server", "-m", moe, "-ngl", "0", "-md", draft, "-ngld", "99"];
+    const { stdout } = await prefault(["plan", "--json", "--", ...line]);
+    const files = JSON.parse(stdout).regions.map(({ file }: { file: string }) => file);
+    expect(files.filter((file: string) => file === draft)).toHaveLength(1);
+    const same = ["llama-server", "-m", moe, "-ngl", "0", "-md", moe, "-ngld", "99"];
+    const twice = await prefault(["plan", "--json", "--", ...same]);
+    const { totalBytes } = await document("plan", moe, "-ngl", "0");
+    expect(JSON.parse(twice.stdout)).toMatchObject({ totalBytes });
   });
 
   it("prints a table grouped by reason, with shares and totals", async () => {
@@ -225,6 +257,50 @@ describe("status and evict", () => {
     await writeFile(path, Buffer.alloc(10_000, 1));
     const { stdout } = await prefault(["status", path]);
     expect(stdout).toMatch(/plain\.bin: 9\.77 KiB, .* resident\n/);
+  });
+});
+
+describe("files after --", () => {
+  it("are files, whatever they are called, and none is dropped", async () => {
+    const cwd = await mkdtemp(join(folder, "cwd-"));
+    for (const name of ["-dash.gguf", "a.gguf", "plan", "llama-server"]) {
+      await copyFile(moe, join(cwd, name));
+    }
+    const filesOf = async (...args: string[]) => {
+      const { stdout } = await prefault([...args], { cwd });
+      return JSON.parse(stdout).files.map(({ path }: { path: string }) => path);
+    };
+    expect(await filesOf("warm", "--json", "--", "-dash.gguf")).toEqual(["-dash.gguf"]);
+    expect(await filesOf("--json", "--", "plan")).toEqual(["plan"]);
+    expect(await filesOf("status", "a.gguf", "--json", "--", "plan")).toEqual(["a.gguf", "plan"]);
+    expect(await filesOf("evict", "--json", "--", "llama-server")).toEqual(["llama-server"]);
+    const line = ["evict", "--json", "--", "llama-server", "-m", "a.gguf", "-ngl", "auto"];
+    expect(await filesOf(...line)).toEqual(["a.gguf"]);
+  });
+
+  it("that are missing are an error", async () => {
+    const { code, stderr } = await prefault(["warm", "--", "/no/such.gguf"]);
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/no such file/),
+    });
+  });
+});
+
+describe("a pasted line", () => {
+  it("that was not wholly understood says so while it warms", async () => {
+    const line = ["llama-server", "-m", moe, "-ngl", "2", "--gpu-magic"];
+    const { code, stderr } = await prefault(["warm", "--", ...line]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^Note: --gpu-magic is not known here/m);
+    const quiet = await prefault(["warm", "--quiet", "--", ...line]);
+    expect(quiet.stderr).toBe("");
+  });
+
+  it("is not read when warming is disabled", async () => {
+    const args = ["--", "llama-server", "-m", join(folder, "missing.gguf"), "-ngl", "auto"];
+    const { code, stderr } = await prefault(args, { env: { SHARPI_PREFAULT: "0" } });
+    expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringMatching(/disabled/) });
   });
 });
 

@@ -311,3 +311,28 @@ test("encoder and decoder blocks are blocks, relative biases included", () => {
   expect(names).not.toContain("dec.blk.1.attn_q");
   expect(names).not.toContain("dec.blk.1.attn_rel_b");
 });
+
+describe("a lazy table", () => {
+  const tensors = { "per_layer_token_embd.weight": { byteLength: 4 * 2 ** 30 + 1 } };
+  const shape: Shape = { arch: "gemma4", layers: 2, ple: true, tensors };
+  const overrides = [{ pattern: "per_layer_token_embd", buffer: "CPU" }];
+
+  test("is read by rows in llama.cpp whatever -ot says, and whole in ik_llama.cpp", () => {
+    expect(listed(plan("llama.cpp", shape, { overrides }))).not.toContain("per_layer_token_embd");
+    expect(listed(plan("ik_llama.cpp", shape, { overrides }))).toContain("per_layer_token_embd");
+    const whole = plan("llama.cpp", shape, { overrides, lazyTables: "include" });
+    expect(listed(whole)).toContain("per_layer_token_embd");
+  });
+});
+
+test("a pattern of a started line that matches nothing is a note", () => {
+  const overrides = [{ pattern: "no_such", buffer: "CPU", unmatched: "note" as const }];
+  expect(plan("llama.cpp", { layers: 1 }, { overrides }).notes).toEqual([
+    expect.stringContaining("no_such"),
+  ]);
+});
+
+test("--no-repack silences the note about repacked copies", () => {
+  const tensors = { "blk.0.attn_q.weight": { dtype: "Q4_0", shape: [64, 64] } };
+  expect(plan("llama.cpp", { layers: 1, tensors }, { repack: false }).notes).toEqual([]);
+});

@@ -58,3 +58,48 @@ describe("parseOverrides", () => {
     );
   });
 });
+
+describe("buffer types", () => {
+  test.each([
+    "CPU",
+    "CUDA0",
+    "CUDA11",
+    "ROCm0",
+    "Vulkan1",
+    "SYCL0",
+    "Metal",
+    "MTL0",
+    "RPC0[10.0.0.2:50052]",
+    "RPC[h:1]",
+    "CANN0",
+    "MUSA0",
+    "OpenCL",
+    "BLAS",
+    "CUDA_Host",
+    "CPU_REPACK",
+    "AMX",
+  ])("%s is taken", (buffer) => {
+    expect(overrideRule({ pattern: "a", buffer }).buffer).toBe(buffer);
+  });
+
+  test.each([
+    "cpu",
+    "Cpu",
+    "GPU",
+    "CUDA",
+    "cuda0",
+    "CUDA0 ",
+    "Vulkan",
+    "",
+    "b=CPU",
+    "CPU_Mapped",
+    "gpu0",
+  ])("%j is refused, as llama.cpp does", (buffer) => {
+    expect(() => overrideRule({ pattern: "a", buffer })).toThrow(
+      expect.objectContaining({
+        code: "PREFAULT_INVALID_OPTION",
+        message: expect.stringContaining("no buffer type"),
+      }),
+    );
+  });
+});

@@ -5,6 +5,7 @@ import {
   indexModel,
   PASS_NAMES,
   type PassName,
+  type Placement,
   placementOfNodeLlamaCpp,
   planPass,
 } from "../../../src/passes/index.ts";
@@ -32,6 +33,31 @@ describe("numbers", () => {
   });
 });
 
+test.each([
+  ["gpuLayers", 5n],
+  ["gpuLayers", {}],
+  ["nCpuMoe", 2n],
+  ["nCpuFfn", Symbol("n")],
+  ["cpuMoe", "yes"],
+  ["cpuMoe", 1n],
+  ["lazyTables", "no"],
+  ["embedding", 3n],
+  ["mtp", "true"],
+  ["repack", 0],
+  ["reference", 1],
+  ["overrides", "exps=CPU"],
+  ["overrides", [{ pattern: 1n, buffer: "CPU" }]],
+  ["lateOverrides", [null]],
+])("%s: %o is a usage error that names the option", (name, value) => {
+  const placement = { [name]: value } as Placement;
+  expect(() => planPass(modelOf({ layers: 2 }), placement)).toThrow(
+    expect.objectContaining({
+      code: "PREFAULT_INVALID_OPTION",
+      message: expect.stringContaining(`${name} is `),
+    }),
+  );
+});
+
 test.each(REFERENCE_PASSES)("%s refuses --n-cpu-moe and -ot, as the reference does", (pass) => {
   const shape = { layers: 4, gdn: pass.endsWith("gdn") };
   for (const nCpuMoe of [20, 0, -1]) {
@@ -48,7 +74,7 @@ test.each(REFERENCE_PASSES)("%s refuses --n-cpu-moe and -ot, as the reference do
 });
 
 test("an unknown pass is refused, and the others are named", () => {
-  expect(() => planPass(modelOf({ layers: 1 }), {}, "vulkan")).toThrow(
+  expect(() => planPass(modelOf({ layers: 1 }), {}, "vulkan" as PassName)).toThrow(
     expect.objectContaining({
       code: "PREFAULT_INVALID_OPTION",
       message: expect.stringContaining("cuda-hybrid-gdn"),
@@ -199,7 +225,7 @@ describe("node-llama-cpp", () => {
     const answer = placementOfNodeLlamaCpp({ ...options, modelPath: "/m.gguf" });
     expect(answer).toEqual({
       known: true,
-      placement: { gpuLayers },
+      placement: { gpuLayers, lazyTables: "include" },
       modelPath: "/m.gguf",
       notes: [],
     });
@@ -236,10 +262,13 @@ describe("node-llama-cpp", () => {
     );
   });
 
-  test.each([{ useMmap: false }, { useDirectIo: true }])("%j is noted", (options) => {
-    const answer = placementOfNodeLlamaCpp({ gpuLayers: 1, ...options });
-    expect(answer.known && answer.notes).toHaveLength(1);
-  });
+  test.each([{ useMmap: false }, { useDirectIo: true }, { useMlock: true }])(
+    "%j is noted",
+    (options) => {
+      const answer = placementOfNodeLlamaCpp({ gpuLayers: 1, ...options });
+      expect(answer.known && answer.notes).toHaveLength(1);
+    },
+  );
 });
 
 test("a safetensors model has no placement", () => {
