@@ -1,7 +1,7 @@
 import { PrefaultError } from "../errors.ts";
-import { fileIdentity } from "../files.ts";
 import type { Model } from "../model/model.ts";
-import { openModels } from "../target.ts";
+import type { FailedPath, OpenedModels } from "../model/open-models.ts";
+import type { ModelPlan } from "../passes/index.ts";
 import type { Flags } from "./flags.ts";
 
 /** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` */
@@ -11,12 +11,42 @@ export function requireOperands(files: readonly string[], { model }: Flags): rea
   throw new PrefaultError("PREFAULT_INVALID_OPTION", "no file given; see prefault --help");
 }
 
-/** The models of the operands, each once: a shell's `model-*.gguf` names every shard of one. */
-export async function openOperands(operands: readonly string[]): Promise<Model[]> {
-  const distinct = new Map<string, Model>();
-  for (const model of await openModels(operands)) {
-    const identity = await fileIdentity(model.files[0]?.path ?? "");
-    if (!distinct.has(identity)) distinct.set(identity, model);
+/** Plans of a set of models, as far as there are any. */
+export interface PlannedModels {
+  readonly plans: readonly ModelPlan[];
+  readonly failures: readonly FailedPath[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * Plans each model of a set. One that cannot be planned is reported with its name, and the others are
+ * planned all the same.
+ *
+ * @throws what `plan` throws, for the only model of a set, and for an option that cannot be
+ */
+export function planEach(
+  { models, failures, notes }: OpenedModels,
+  plan: (model: Model) => ModelPlan,
+): PlannedModels {
+  const plans: ModelPlan[] = [];
+  const failed = [...failures];
+  for (const model of models) {
+    try {
+      plans.push(plan(model));
+    } catch (thrown) {
+      if (!PrefaultError.is(thrown) || thrown.code === "PREFAULT_INVALID_OPTION") throw thrown;
+      const path = model.files[0]?.path ?? "";
+      const error = withPath(thrown, path);
+      if (models.length + failures.length === 1) throw error;
+      failed.push({ path, error });
+    }
   }
-  return [...distinct.values()];
+  return { plans, failures: failed, notes };
+}
+
+/** An error that names the file it is about. */
+function withPath(error: PrefaultError, path: string): PrefaultError {
+  if (error.path !== undefined || error.message.includes(path)) return error;
+  const { code, message, errno, offset } = error;
+  return new PrefaultError(code, `${path}: ${message}`, { path, errno, offset, cause: error });
 }

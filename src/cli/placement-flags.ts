@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { openModels } from "../model/open-models.ts";
 import {
-  type ModelPlan,
   PASS_NAMES,
   type PassName,
   type Placement,
@@ -9,7 +9,7 @@ import {
   type TensorOverride,
 } from "../passes/index.ts";
 import { wholeNumber } from "./flags.ts";
-import { openOperands } from "./operands.ts";
+import { type PlannedModels, planEach } from "./operands.ts";
 
 export interface PlacementFlags {
   readonly nGpuLayers?: number;
@@ -78,10 +78,10 @@ export function hasPlacement(flags: PlacementFlags): boolean {
 export async function planOperands(
   operands: readonly string[],
   flags: PlacementFlags,
-): Promise<ModelPlan[]> {
+): Promise<PlannedModels> {
   const placement = placementOf(flags);
-  const models = await openOperands(operands);
-  return models.map((model) => planPass(model, placement, flags.pass));
+  const opened = await openModels(operands);
+  return planEach(opened, (model) => planPass(model, placement, flags.pass));
 }
 
 function placementOf(flags: PlacementFlags): Placement {

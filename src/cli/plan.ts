@@ -1,8 +1,11 @@
 import { orAbort } from "../left-behind.ts";
+import type { Model } from "../model/model.ts";
+import { type FailedPath, openModels } from "../model/open-models.ts";
 import type { Elsewhere, ModelPlan } from "../passes/index.ts";
+import { unopened } from "../report.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
-import { openOperands, requireOperands } from "./operands.ts";
+import { requireOperands } from "./operands.ts";
 import type { Paint } from "./paint.ts";
 import { hasPlacement, type PlacementFlags, planOperands } from "./placement-flags.ts";
 import { type Part, tensorPart, wholeFileParts } from "./plan-parts.ts";
@@ -45,7 +48,7 @@ export async function plan(
   signal: AbortSignal,
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
-  const models = await orAbort(signal, planModels(operands, flags));
+  const { models, failures, notes } = await orAbort(signal, planModels(operands, flags));
   const warmed = models.flatMap(({ sections }) =>
     sections.filter((each) => each.isWarmed).flatMap((each) => each.parts),
   );
@@ -55,37 +58,44 @@ export async function plan(
     pass: models[0]?.pass ?? null,
     runs: models.flatMap((model) => model.runs),
     elsewhere: models.flatMap((model) => model.elsewhere),
-    notes: models.flatMap((model) => model.notes),
+    notes: [...notes, ...models.flatMap((model) => model.notes)],
+    failures: failures.map(unopened),
   };
   const text = (paint: Paint) =>
     models.map((model) => describe(model, paint, flags.quiet === true)).join("\n\n");
-  return { document, text };
+  return { document, text, failures: document.failures, notes: flags.quiet ? [] : notes };
+}
+
+interface PlannedSet {
+  readonly models: readonly PlannedModel[];
+  readonly failures: readonly FailedPath[];
+  readonly notes: readonly string[];
 }
 
 async function planModels(
   operands: readonly string[],
   flags: Flags & PlacementFlags,
-): Promise<PlannedModel[]> {
+): Promise<PlannedSet> {
   if (hasPlacement(flags)) {
     const chooses = (flags.pass ?? "llama.cpp") === "llama.cpp" && flags.nGpuLayers === undefined;
-    const plans = await planOperands(operands, flags);
-    return plans.map((each) => placed(each, chooses ? [NO_GPU_LAYERS] : []));
+    const { plans, ...others } = await planOperands(operands, flags);
+    const more = chooses ? [NO_GPU_LAYERS] : [];
+    return { models: plans.map((each) => placed(each, more)), ...others };
   }
-  const models = await openOperands(operands);
-  return models.map((model) => ({
+  const { models, ...others } = await openModels(operands);
+  return { models: models.map(unplaced), ...others };
+}
+
+function unplaced(model: Model): PlannedModel {
+  const title = "is warmed: without placement, every byte";
+  return {
     files: model.files.map(({ path }) => path),
     pass: null,
-    sections: [
-      {
-        title: "is warmed: without placement, every byte",
-        isWarmed: true,
-        parts: wholeFileParts(model),
-      },
-    ],
+    sections: [{ title, isWarmed: true, parts: wholeFileParts(model) }],
     runs: [],
     elsewhere: [],
-    notes: [],
-  }));
+    notes: model.notes ?? [],
+  };
 }
 
 function placed({ model, pass, runs, elsewhere, notes }: ModelPlan, more: string[]): PlannedModel {

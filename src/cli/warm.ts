@@ -1,8 +1,15 @@
 import { asPrefaultError } from "../errors.ts";
 import { KILL_SWITCH } from "../gate.ts";
+import type { FailedPath } from "../model/open-models.ts";
 import type { PrefaultOptions } from "../options.ts";
 import { prefault } from "../prefault.ts";
-import { combineReports, emptyReport, logLine, type PrefaultReport } from "../report.ts";
+import {
+  combineReports,
+  emptyReport,
+  logLine,
+  type PrefaultReport,
+  unopenedReport,
+} from "../report.ts";
 import type { Target } from "../target.ts";
 import { formatBytes, sumKnown } from "../units.ts";
 import type { Flags } from "./flags.ts";
@@ -26,8 +33,15 @@ export async function warm(
   });
   bar?.stop();
   if (!flags.quiet) logRuns(report);
-  const text = () => (flags.quiet || !report.ran || report.error ? "" : residencyLine(report));
-  return { document: report, text, error: report.error };
+  const text = () => (flags.quiet ? "" : residencyLine(report));
+  const failures = report.failures.filter(({ byteLength }) => byteLength === 0);
+  return {
+    document: report,
+    text,
+    error: report.error,
+    failures,
+    notes: flags.quiet ? [] : report.notes,
+  };
 }
 
 async function sweep(
@@ -46,22 +60,34 @@ async function sweep(
     log: () => {},
   };
   const reports: PrefaultReport[] = [];
-  for (const target of await targets(operands, flags)) {
+  const { targets, failures, notes } = await targetsOf(operands, flags);
+  for (const target of targets) {
     const report = await prefault(target, options);
     bar?.stop();
     reports.push(...(report.runs ?? [report]));
-    if (report.error !== undefined) break;
+    if (report.error !== undefined && ENDS_ALL.has(report.error.code)) break;
   }
-  return combineReports(reports);
+  if (failures.length > 0) reports.push(unopenedReport("prefault", failures));
+  const report = combineReports(reports);
+  return { ...report, notes: [...notes, ...report.notes] };
 }
 
-async function targets(
-  operands: readonly string[],
-  flags: PlacementFlags,
-): Promise<readonly Target[]> {
+/** What the next model would run into as well. */
+const ENDS_ALL: ReadonlySet<string> = new Set(["PREFAULT_ABORTED", "PREFAULT_OUT_OF_MEMORY"]);
+
+interface Targets {
+  readonly targets: readonly Target[];
+  readonly failures: readonly FailedPath[];
+  readonly notes: readonly string[];
+}
+
+async function targetsOf(operands: readonly string[], flags: PlacementFlags): Promise<Targets> {
   // Disabled means that not even a header is read, and to plan is to read it.
-  if (!hasPlacement(flags) || process.env[KILL_SWITCH] === "0") return [operands];
-  return planOperands(operands, flags);
+  if (!hasPlacement(flags) || process.env[KILL_SWITCH] === "0") {
+    return { targets: [operands], failures: [], notes: [] };
+  }
+  const { plans, failures, notes } = await planOperands(operands, flags);
+  return { targets: plans, failures, notes };
 }
 
 function logRuns(report: PrefaultReport): void {
@@ -74,7 +100,8 @@ function logRuns(report: PrefaultReport): void {
 
 /** The proof: what the page cache held before, and what it holds now. */
 function residencyLine(report: PrefaultReport): string {
-  const swept = (report.runs ?? [report]).filter((run) => run.ran);
+  const swept = (report.runs ?? [report]).filter((run) => run.ran && run.error === undefined);
+  if (swept.length === 0) return "";
   const bytes = swept.reduce((sum, run) => sum + run.bytes, 0);
   const resident = (of: (run: PrefaultReport) => number | null) =>
     sumKnown(swept.map((run) => capped(of(run), run.bytes)));
