@@ -28,7 +28,8 @@ export function printResult(result: Result, json: boolean): number {
   const text = json ? toJson(result.document) : result.text(painter(process.stdout));
   if (text !== "") process.stdout.write(`${text}\n`);
   const { error, failures = [], notes = [] } = result;
-  for (const note of notes) process.stderr.write(`Note: ${printable(note)}.\n`);
+  // The document has them already.
+  for (const note of json ? [] : notes) process.stderr.write(`Note: ${printable(note)}.\n`);
   const said = new Set(failures.map(({ message }) => printable(message)));
   if (error !== undefined) said.add(sentence(error));
   for (const line of said) process.stderr.write(`prefault: ${line}\n`);

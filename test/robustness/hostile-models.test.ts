@@ -172,7 +172,7 @@ test(`of ${INPUTS} models that are wrong in some way each is a model or an error
     const { outcomes } = output;
     opened += Object.values(outcomes).reduce((sum, count) => sum + count, 0);
     // Else nothing but the first check was tried.
-    for (const kind of ["gguf", "split", "safetensors", "index"]) {
+    for (const kind of ["gguf", "split", "llamafile", "safetensors", "index"]) {
       expect(outcomes[`${kind}: model`], kind).toBeGreaterThan(INPUTS / PROCESSES / 1000);
     }
   }
