@@ -9,8 +9,8 @@ export { PrefaultError, type PrefaultErrorCode } from "./errors.ts";
 export { type Gate, type GateAnswer, type GateQuestion, shouldRun } from "./gate.ts";
 export { type MapModelOptions, mapModel } from "./mapped/map-model.ts";
 export type { ArenaSpan, MappedModel, MappedTensor } from "./mapped/mapped-model.ts";
-export type { MetadataValue, Model, ModelFile, Tensor } from "./model/model.ts";
-export { openModel } from "./model/open-model.ts";
+export type { MetadataValue, Model, ModelFile, ModelKind, Tensor } from "./model/model.ts";
+export { type OpenModelOptions, openModel } from "./model/open-model.ts";
 export type { OnError, PrefaultOptions } from "./options.ts";
 export {
   type Elsewhere,

@@ -2,7 +2,13 @@ import { executeAddresses } from "./address/address-run.ts";
 import { abortError, asPrefaultError } from "./errors.ts";
 import { orAbort } from "./left-behind.ts";
 import { type PrefaultOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
-import { combineReports, emptyReport, logLine, type PrefaultReport } from "./report.ts";
+import {
+  combineReports,
+  emptyReport,
+  logLine,
+  type PrefaultReport,
+  unopenedReport,
+} from "./report.ts";
 import { executeRun, type Follower, labelOf } from "./run.ts";
 import { type ResolvedTarget, resolveTarget, type Target } from "./target.ts";
 
@@ -70,7 +76,8 @@ async function executeRuns(
   options: ResolvedOptions,
   introduce: Introduce,
 ): Promise<PrefaultReport[]> {
-  const resolved = await orAbort(options.signal, resolveTarget(target));
+  const { signal } = options;
+  const resolved = await orAbort(signal, resolveTarget(target, { signal }));
   const followers = introduce(resolved);
   const reports: PrefaultReport[] = [];
   for (const [index, run] of resolved.runs.entries()) {
@@ -80,5 +87,7 @@ async function executeRuns(
     reports.push(report);
     if (report.error !== undefined && options.onError !== "continue") break;
   }
-  return reports;
+  const { failures, notes } = resolved;
+  if (failures.length > 0) reports.push(unopenedReport(labelOf(options), failures));
+  return reports.map((report, index) => (index === 0 ? { ...report, notes } : report));
 }

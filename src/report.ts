@@ -1,5 +1,6 @@
-import type { PrefaultError } from "./errors.ts";
+import type { PrefaultError, PrefaultErrorCode } from "./errors.ts";
 import { NO_BYTES } from "./gate.ts";
+import type { FailedPath } from "./model/open-models.ts";
 import type { FillStrategy } from "./sweep/protocol.ts";
 import { gib, gibPerSecond, sumKnown } from "./units.ts";
 
@@ -47,22 +48,26 @@ export interface PrefaultReport {
   /** Bytes filled but not touched, because their file could not be held still (see the docs). */
   readonly untouchedBytes: number;
   readonly files: readonly FileReport[];
-  /** Ranges that could not be filled. */
+  /** Ranges that could not be filled, and files that could not be opened beside others that could. */
   readonly failures: readonly FailureReport[];
+  /** What a person should know about the target, one sentence each. */
+  readonly notes: readonly string[];
   /** What went wrong, when something did and it was not thrown. */
   readonly error?: PrefaultError;
   /** Each run on its own, when the target was a plan of several; this report sums them up. */
   readonly runs?: readonly PrefaultReport[];
 }
 
-/** A range that could not be filled. */
+/** A range that could not be filled, or a file that could not be opened: of that, zero bytes at 0. */
 export interface FailureReport {
   readonly path: string;
   /** Bytes from the start of the file. */
   readonly offset: number;
   readonly byteLength: number;
-  readonly code: string;
+  readonly code: PrefaultErrorCode;
   readonly errno: string | undefined;
+  /** What went wrong, in words. */
+  readonly message: string;
 }
 
 /** A report of nothing done; the rest is filled in by whoever knows it. */
@@ -87,6 +92,25 @@ export function emptyReport(label: string, reason: string): PrefaultReport {
     untouchedBytes: 0,
     files: [],
     failures: [],
+    notes: [],
+  };
+}
+
+/** A path that could not be opened, as reports show it. */
+export function unopened({ path, error: { code, errno, message } }: FailedPath): FailureReport {
+  return { path, offset: 0, byteLength: 0, code, errno, message };
+}
+
+/** A report of paths that could not be opened, beside the runs of those that could. */
+export function unopenedReport(label: string, failed: readonly FailedPath[]): PrefaultReport {
+  const [first] = failed;
+  return {
+    ...emptyReport(label, `failed: ${first?.error.message}`),
+    // Nothing of them is known to be resident, and they must not make the whole unknown.
+    residentBytesBefore: 0,
+    residentBytesAfter: 0,
+    failures: failed.map(unopened),
+    ...(first && { error: first.error }),
   };
 }
 
@@ -121,6 +145,7 @@ export function combineReports(runs: readonly PrefaultReport[]): PrefaultReport 
     untouchedBytes: sum((run) => run.untouchedBytes),
     files: runs.flatMap((run) => run.files),
     failures: runs.flatMap((run) => run.failures),
+    notes: [...new Set(runs.flatMap((run) => run.notes))],
     ...(error && { error }),
     runs,
   };

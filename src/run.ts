@@ -175,8 +175,8 @@ export function outcome(bytes: number, result: SweepResult) {
   const known = {
     ...numbers,
     gibPerSecond: gibPerSecond(bytes, result.seconds),
-    failures: failures.map(({ path, offset, byteLength, code, errno }) => {
-      return { path, offset, byteLength, code, errno };
+    failures: failures.map(({ path, offset, byteLength, code, errno, message }) => {
+      return { path, offset, byteLength, code, errno, message };
     }),
   };
   if (first === undefined) return known;

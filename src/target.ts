@@ -1,7 +1,8 @@
 import { PrefaultError } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import type { Model, Tensor } from "./model/model.ts";
-import { modelPaths, openModel } from "./model/open-model.ts";
+import type { OpenPathOptions } from "./model/open-model.ts";
+import { type FailedPath, type OpenedModels, openModels } from "./model/open-models.ts";
 import type { ModelPlan } from "./passes/pass.ts";
 import type { AddressRegion, FileRegion } from "./plan/region.ts";
 
@@ -31,25 +32,39 @@ export interface TargetRun {
 export interface ResolvedTarget {
   /** None when the target was regions or a plan: what they name is all there is to tell. */
   readonly models: readonly Model[];
-  /** At least one, and more than one only for a plan. */
+  /** At least one, unless nothing could be opened; more than one only for a plan. */
   readonly runs: readonly TargetRun[];
+  /** Paths that could not be opened, beside others that could. */
+  readonly failures: readonly FailedPath[];
+  /** What a person should know about the target, one sentence each. */
+  readonly notes: readonly string[];
 }
 
 /**
  * Turns a target into runs of regions. A path means every byte of the model's files, headers included; the
  * model is read all the same, since a truncated one should fail here and not in the engine.
  *
- * @throws {@link PrefaultError} what {@link openModel} and {@link modelPaths} throw, and
- *   `PREFAULT_INVALID_OPTION` for something that is no target
+ * Of several paths, or of a directory, one that cannot be opened is in `failures`, and the others are in
+ * the runs.
+ *
+ * @throws {@link PrefaultError} what {@link openModels} throws, and `PREFAULT_INVALID_OPTION` for
+ *   something that is no target
  */
-export async function resolveTarget(target: Target): Promise<ResolvedTarget> {
-  if (typeof target === "string") return wholeModels(await openModels([target]));
-  if (isModel(target)) return wholeModels([target]);
-  if (isPlan(target)) return { models: [], runs: planRuns(target) };
-  if (isPaths(target)) return wholeModels(await openModels(target));
-  if (isAddresses(target)) return { models: [], runs: [{ regions: [], addresses: target }] };
-  if (isRegions(target)) return { models: [], runs: [{ regions: target }] };
+export async function resolveTarget(
+  target: Target,
+  options: OpenPathOptions = {},
+): Promise<ResolvedTarget> {
+  if (typeof target === "string") return wholeModels(await openModels([target], options));
+  if (isModel(target)) return wholeModels({ models: [target], failures: [], notes: [] });
+  if (isPlan(target)) return { ...runsOnly(planRuns(target)), notes: target.notes };
+  if (isPaths(target)) return wholeModels(await openModels(target, options));
+  if (isAddresses(target)) return runsOnly([{ regions: [], addresses: target }]);
+  if (isRegions(target)) return runsOnly([{ regions: target }]);
   throw invalidTarget(target);
+}
+
+function runsOnly(runs: readonly TargetRun[]): ResolvedTarget {
+  return { models: [], runs, failures: [], notes: [] };
 }
 
 function isModel(target: Target): target is Model {
@@ -74,16 +89,7 @@ function isRegions(target: Target): target is readonly FileRegion[] {
   return Array.isArray(target) && target.every((each) => typeof each?.path === "string");
 }
 
-/** Opens every model the paths stand for. @throws as {@link resolveTarget} */
-export async function openModels(paths: readonly string[]): Promise<Model[]> {
-  const models: Model[] = [];
-  for (const path of paths) {
-    for (const model of await modelPaths(path)) models.push(await openModel(model));
-  }
-  return models;
-}
-
-function wholeModels(models: readonly Model[]): ResolvedTarget {
+function wholeModels({ models, failures, notes }: OpenedModels): ResolvedTarget {
   const regions = models.flatMap(({ files }) =>
     files.map(({ path, byteLength, identity }) => ({
       path,
@@ -93,7 +99,12 @@ function wholeModels(models: readonly Model[]): ResolvedTarget {
       reason: "the whole file",
     })),
   );
-  return { models, runs: [{ regions }] };
+  return {
+    models,
+    runs: models.length === 0 && failures.length > 0 ? [] : [{ regions }],
+    failures,
+    notes: [...notes, ...models.flatMap((model) => model.notes ?? [])],
+  };
 }
 
 function planRuns({ model, runs }: ModelPlan): TargetRun[] {

@@ -14,7 +14,13 @@ export async function evict(
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
   const report = await orAbort(signal, evictTarget(operands));
-  return { document: report, text: () => (flags.quiet ? "" : describe(report.files)) };
+  const { files: evicted, failures, notes } = report;
+  return {
+    document: report,
+    text: () => (flags.quiet || evicted.length === 0 ? "" : describe(evicted)),
+    failures,
+    notes: flags.quiet ? [] : notes,
+  };
 }
 
 function describe(files: readonly EvictedFile[]): string {

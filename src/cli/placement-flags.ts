@@ -1,27 +1,12 @@
 import { type Command, Option } from "commander";
-import { PrefaultError } from "../errors.ts";
-import { fileIdentity } from "../files.ts";
 import {
-  adviceOn,
-  askFitParams,
-  findFitParams,
-  type LaunchPart,
-  openLayersNote,
-  readLaunch,
-} from "../launch/index.ts";
-import type { Model } from "../model/model.ts";
-import {
-  type ModelPlan,
   PASS_NAMES,
   type PassName,
   type Placement,
   parseOverrides,
-  planPass,
   type TensorOverride,
 } from "../passes/index.ts";
-import { openModels } from "../target.ts";
 import { type Flags, wholeNumber } from "./flags.ts";
-import { openOperands } from "./operands.ts";
 
 export interface PlacementFlags extends Pick<Flags, "line"> {
   readonly nGpuLayers?: number | "auto";
@@ -89,129 +74,8 @@ export function hasPlacement(flags: PlacementFlags): boolean {
   return given.some((flag) => flag !== undefined);
 }
 
-/** Plans for everything that is to be warmed. */
-export interface Planned {
-  readonly plans: readonly ModelPlan[];
-  /** Sentences about the pasted line, which are also in the notes of the first plan. */
-  readonly notes: readonly string[];
-}
-
-/** Opens the models and plans each: by the flags, or each file of a pasted line by its own part. */
-export async function planOperands(
-  operands: readonly string[],
-  flags: PlacementFlags,
-  signal?: AbortSignal,
-): Promise<Planned> {
-  const { line, pass } = flags;
-  if (line !== undefined) return planLine(line, operands, flags, signal);
-  const models = await openOperands(operands);
-  const plans: ModelPlan[] = [];
-  for (const model of models) {
-    const { placement, notes } = await decided(model, flags, signal);
-    const plan = planPass(model, placement, pass);
-    plans.push({ ...plan, notes: [...plan.notes, ...notes] });
-  }
-  return { plans, notes: [] };
-}
-
-/** The files that a pasted line loads. */
-export async function filesOfLine(line: readonly string[], signal: AbortSignal): Promise<string[]> {
-  const { parts } = await readLaunch(line, {
-    env: process.env,
-    placement: { gpuLayers: 0 },
-    signal,
-  });
-  return [...new Set(parts.map(({ path }) => path))];
-}
-
-async function planLine(
-  line: readonly string[],
-  operands: readonly string[],
-  flags: PlacementFlags,
-  signal: AbortSignal | undefined,
-): Promise<Planned> {
-  const { pass } = flags;
-  const launch = await readLaunch(line, {
-    env: process.env,
-    // A number that was given before the line is better than one that the line leaves open.
-    placement: placementOf(flags),
-    operands,
-    ...(signal && { signal }),
-  });
-  const plans: ModelPlan[] = [];
-  const planned = new Set<string>();
-  for (const part of launch.parts) {
-    for (const model of await openModels([part.path])) {
-      const identities = await Promise.all(model.files.map(({ path }) => fileIdentity(path)));
-      const isNew = (file: number, offset: number) => {
-        const key = `${identities[file]}@${offset}`;
-        return !planned.has(key) && planned.add(key);
-      };
-      const plan = planPart(model, part, pass);
-      // A tensor that two parts leave on the CPU is warmed once.
-      const runs = plan.runs.map((run) => ({
-        ...run,
-        regions: run.regions.filter(({ tensor }) => isNew(tensor.file, tensor.offset)),
-      }));
-      const isFirst = plans.length === 0;
-      const notes = [...plan.notes, ...part.notes, ...(isFirst ? launch.notes : [])];
-      plans.push({ ...plan, runs: runs.filter(({ regions }) => regions.length > 0), notes });
-    }
-  }
-  return { plans, notes: launch.notes };
-}
-
-/** What the engine reads whole is planned whole. */
-function planPart(model: Model, { role, placement, pass }: LaunchPart, own?: PassName): ModelPlan {
-  if (placement !== undefined) return planPass(model, placement, own ?? pass);
-  const label = role === "companion" || role === "other" ? "whole file" : role;
-  const regions = model.tensors.map((tensor) => ({ tensor, reason: `${label}, read at load` }));
-  return {
-    model,
-    pass,
-    runs: [{ label, gate: "fits-in-free-ram", regions }],
-    elsewhere: [],
-    notes: [],
-  };
-}
-
-/** Puts a number in place of `-ngl auto`. @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` */
-async function decided(
-  model: Model,
-  flags: PlacementFlags,
-  signal: AbortSignal | undefined,
-): Promise<{ placement: Placement; notes: string[] }> {
-  const { nGpuLayers, pass = "llama.cpp", ...others } = flags;
-  if (nGpuLayers !== "auto") {
-    const placement = placementOf(flags);
-    const isOpen = pass === "llama.cpp" && nGpuLayers === undefined;
-    return { placement, notes: isOpen ? [openLayersNote(pass, placement)] : [] };
-  }
-  const placement = placementOf(others);
-  const isPlacedByHand = Object.keys(placement).length > 0;
-  // llama.cpp fits nothing beside overrides of the user's: every layer is on the GPU then.
-  if (pass === "llama.cpp" && isPlacedByHand) {
-    return { placement: { ...placement, gpuLayers: -1 }, notes: [] };
-  }
-  const path = model.files[0]?.path ?? "";
-  const tool = pass === "llama.cpp" ? await findFitParams("", process.env) : undefined;
-  if (tool === undefined) {
-    const engine = pass === "llama.cpp" ? pass : "ik_llama.cpp";
-    throw invalid(adviceOn({ kind: "auto", by: "-ngl auto" }, engine));
-  }
-  const fit = await askFitParams(tool, ["-m", path], process.env, signal);
-  if (typeof fit === "string") throw invalid(`-ngl auto: ${fit}`);
-  return {
-    placement: { gpuLayers: fit.gpuLayers, overrides: fit.overrides },
-    notes: [`the layers are as ${tool} answers now: -ngl ${fit.gpuLayers}`],
-  };
-}
-
-function invalid(message: string): PrefaultError {
-  return new PrefaultError("PREFAULT_INVALID_OPTION", message);
-}
-
-function placementOf(flags: PlacementFlags): Placement {
+/** The flags as a placement; `auto` is left open. */
+export function placementOf(flags: PlacementFlags): Placement {
   const { nGpuLayers, cpuMoe, nCpuMoe, nCpuFfn, overrideTensor } = flags;
   return {
     ...(typeof nGpuLayers === "number" && { gpuLayers: nGpuLayers }),

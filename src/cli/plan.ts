@@ -1,10 +1,14 @@
 import { orAbort } from "../left-behind.ts";
+import type { Model } from "../model/model.ts";
+import { type FailedPath, openModels } from "../model/open-models.ts";
 import type { Elsewhere, ModelPlan } from "../passes/index.ts";
+import { unopened } from "../report.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
-import { openOperands, requireOperands } from "./operands.ts";
+import { requireOperands } from "./operands.ts";
 import type { Paint } from "./paint.ts";
-import { hasPlacement, type PlacementFlags, planOperands } from "./placement-flags.ts";
+import { hasPlacement, type PlacementFlags } from "./placement-flags.ts";
+import { planOperands } from "./plan-operands.ts";
 import { type Part, tensorPart, wholeFileParts } from "./plan-parts.ts";
 import { groupRow, groupRows } from "./plan-table.ts";
 import type { Result } from "./result.ts";
@@ -41,7 +45,7 @@ export async function plan(
   signal: AbortSignal,
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
-  const models = await orAbort(signal, planModels(operands, flags, signal));
+  const { models, failures, notes } = await orAbort(signal, planModels(operands, flags, signal));
   const warmed = models.flatMap(({ sections }) =>
     sections.filter((each) => each.isWarmed).flatMap((each) => each.parts),
   );
@@ -51,37 +55,43 @@ export async function plan(
     pass: models[0]?.pass ?? null,
     runs: models.flatMap((model) => model.runs),
     elsewhere: models.flatMap((model) => model.elsewhere),
-    notes: models.flatMap((model) => model.notes),
+    notes: [...notes, ...models.flatMap((model) => model.notes)],
+    failures: failures.map(unopened),
   };
   const text = (paint: Paint) =>
     models.map((model) => describe(model, paint, flags.quiet === true)).join("\n\n");
-  return { document, text };
+  return { document, text, failures: document.failures, notes: flags.quiet ? [] : notes };
+}
+
+interface PlannedSet {
+  readonly models: readonly PlannedModel[];
+  readonly failures: readonly FailedPath[];
+  readonly notes: readonly string[];
 }
 
 async function planModels(
   operands: readonly string[],
   flags: Flags & PlacementFlags,
   signal: AbortSignal,
-): Promise<PlannedModel[]> {
+): Promise<PlannedSet> {
   if (hasPlacement(flags)) {
-    const { plans } = await planOperands(operands, flags, signal);
-    return plans.map(placed);
+    const { plans, ...others } = await planOperands(operands, flags, signal);
+    return { models: plans.map(placed), ...others };
   }
-  const models = await openOperands(operands);
-  return models.map((model) => ({
+  const { models, ...others } = await openModels(operands, { signal });
+  return { models: models.map(unplaced), ...others };
+}
+
+function unplaced(model: Model): PlannedModel {
+  const title = "is warmed: without placement, every byte";
+  return {
     files: model.files.map(({ path }) => path),
     pass: null,
-    sections: [
-      {
-        title: "is warmed: without placement, every byte",
-        isWarmed: true,
-        parts: wholeFileParts(model),
-      },
-    ],
+    sections: [{ title, isWarmed: true, parts: wholeFileParts(model) }],
     runs: [],
     elsewhere: [],
-    notes: [],
-  }));
+    notes: model.notes ?? [],
+  };
 }
 
 function placed({ model, pass, runs, elsewhere, notes }: ModelPlan): PlannedModel {

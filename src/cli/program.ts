@@ -5,13 +5,9 @@ import { KILL_SWITCH } from "../gate.ts";
 import { readArguments } from "./argv.ts";
 import { evict } from "./evict.ts";
 import { addOutputFlags, addSweepFlags, type Flags } from "./flags.ts";
-import {
-  addPlacementFlags,
-  filesOfLine,
-  PLACEMENT_TERMS,
-  type PlacementFlags,
-} from "./placement-flags.ts";
+import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
 import { plan } from "./plan.ts";
+import { filesOfLine } from "./plan-operands.ts";
 import { EXIT, failure, printResult, type Result } from "./result.ts";
 import { status } from "./status.ts";
 import { warm } from "./warm.ts";

@@ -1,4 +1,5 @@
 import { PrefaultError } from "../errors.ts";
+import type { FailureReport } from "../report.ts";
 import { type Paint, painter } from "./paint.ts";
 import { printable } from "./text.ts";
 
@@ -10,6 +11,10 @@ export interface Result {
   text(paint: Paint): string;
   /** What went wrong, when something did. */
   readonly error?: PrefaultError | undefined;
+  /** Files that could not be opened, beside others that could. Each is named, and the exit is a failure. */
+  readonly failures?: readonly FailureReport[];
+  /** For a person, beside the text: about the files as a whole. */
+  readonly notes?: readonly string[];
 }
 
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -22,9 +27,14 @@ export function failure(error: PrefaultError): Result {
 export function printResult(result: Result, json: boolean): number {
   const text = json ? toJson(result.document) : result.text(painter(process.stdout));
   if (text !== "") process.stdout.write(`${text}\n`);
-  if (result.error === undefined) return EXIT.done;
-  process.stderr.write(`prefault: ${sentence(result.error)}\n`);
-  return exitCodeOf(result.error);
+  const { error, failures = [], notes = [] } = result;
+  // The document has them already.
+  for (const note of json ? [] : notes) process.stderr.write(`Note: ${printable(note)}.\n`);
+  const said = new Set(failures.map(({ message }) => printable(message)));
+  if (error !== undefined) said.add(sentence(error));
+  for (const line of said) process.stderr.write(`prefault: ${line}\n`);
+  if (error !== undefined) return exitCodeOf(error);
+  return failures.length > 0 ? EXIT.failed : EXIT.done;
 }
 
 function toJson(document: object): string {

@@ -1,11 +1,13 @@
 import { orAbort } from "../left-behind.ts";
+import { type FailedPath, openModels } from "../model/open-models.ts";
+import { unopened } from "../report.ts";
 import { type FileResidency, type Residency, residency } from "../residency/residency.ts";
-import type { Target } from "../target.ts";
 import { formatBytes, sumKnown } from "../units.ts";
 import type { Flags } from "./flags.ts";
-import { openOperands, requireOperands } from "./operands.ts";
+import { requireOperands } from "./operands.ts";
 import type { Paint } from "./paint.ts";
-import { hasPlacement, type PlacementFlags, planOperands } from "./placement-flags.ts";
+import { hasPlacement, type PlacementFlags } from "./placement-flags.ts";
+import { planOperands } from "./plan-operands.ts";
 import { drawMap, LEGEND } from "./residency-map.ts";
 import type { Result } from "./result.ts";
 import { tensorLines } from "./tensor-map.ts";
@@ -19,18 +21,28 @@ export async function status(
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
   const isPlaced = hasPlacement(flags);
-  const found = await orAbort(signal, lookAt(operands, flags, signal));
+  const { found, failures, notes } = await orAbort(signal, lookAt(operands, flags, signal));
   const document: Residency = {
     bytes: found.reduce((sum, each) => sum + each.bytes, 0),
     residentBytes: sumKnown(found.map((each) => each.residentBytes)),
     files: found.flatMap((each) => each.files),
     tensors: found.flatMap((each) => each.tensors),
+    failures: failures.map(unopened),
+    notes,
   };
   const text = (paint: Paint) => {
     const models = found.map((each) => describe(each, isPlaced, paint)).join("\n\n");
-    return flags.quiet ? models : `${models}\n\n${paint("dim", footnote(document))}`;
+    return flags.quiet || models === ""
+      ? models
+      : `${models}\n\n${paint("dim", footnote(document))}`;
   };
-  return { document, text };
+  return { document, text, failures: document.failures, notes: flags.quiet ? [] : notes };
+}
+
+interface Found {
+  readonly found: readonly Residency[];
+  readonly failures: readonly FailedPath[];
+  readonly notes: readonly string[];
 }
 
 /** One model at a time: two models may have tensors of the same names. */
@@ -38,13 +50,24 @@ async function lookAt(
   operands: readonly string[],
   flags: Flags & PlacementFlags,
   signal: AbortSignal,
-): Promise<Residency[]> {
-  const targets: readonly Target[] = hasPlacement(flags)
-    ? (await planOperands(operands, flags, signal)).plans
-    : await openOperands(operands);
+): Promise<Found> {
+  const { targets, failures, notes } = hasPlacement(flags)
+    ? await plansOf(operands, flags, signal)
+    : await modelsOf(operands, signal);
   const found: Residency[] = [];
   for (const target of targets) found.push(await residency(target));
-  return found;
+  return { found, failures, notes: [...notes, ...found.flatMap((each) => each.notes)] };
+}
+
+async function plansOf(operands: readonly string[], flags: PlacementFlags, signal: AbortSignal) {
+  const { plans, ...others } = await planOperands(operands, flags, signal);
+  return { targets: plans, ...others };
+}
+
+/** A damaged model is looked at as the bytes it is. */
+async function modelsOf(operands: readonly string[], signal: AbortSignal) {
+  const { models, ...others } = await openModels(operands, { asBytes: true, signal });
+  return { targets: models, ...others };
 }
 
 function describe({ files, tensors }: Residency, isPlaced: boolean, paint: Paint): string {

@@ -1,13 +1,21 @@
 import { asPrefaultError } from "../errors.ts";
 import { KILL_SWITCH } from "../gate.ts";
+import type { FailedPath } from "../model/open-models.ts";
 import type { PrefaultOptions } from "../options.ts";
 import { prefault } from "../prefault.ts";
-import { combineReports, emptyReport, logLine, type PrefaultReport } from "../report.ts";
+import {
+  combineReports,
+  emptyReport,
+  logLine,
+  type PrefaultReport,
+  unopenedReport,
+} from "../report.ts";
 import type { Target } from "../target.ts";
 import { formatBytes, sumKnown } from "../units.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";
-import { hasPlacement, type PlacementFlags, planOperands } from "./placement-flags.ts";
+import { hasPlacement, type PlacementFlags } from "./placement-flags.ts";
+import { planOperands } from "./plan-operands.ts";
 import { type ProgressBar, progressBar } from "./progress.ts";
 import type { Result } from "./result.ts";
 import { percent, printable } from "./text.ts";
@@ -26,8 +34,15 @@ export async function warm(
   });
   bar?.stop();
   if (!flags.quiet) logRuns(report);
-  const text = () => (flags.quiet || !report.ran || report.error ? "" : residencyLine(report));
-  return { document: report, text, error: report.error };
+  const text = () => (flags.quiet ? "" : residencyLine(report));
+  const failures = report.failures.filter(({ byteLength }) => byteLength === 0);
+  return {
+    document: report,
+    text,
+    error: report.error,
+    failures,
+    notes: flags.quiet ? [] : report.notes,
+  };
 }
 
 async function sweep(
@@ -46,26 +61,38 @@ async function sweep(
     log: () => {},
   };
   const reports: PrefaultReport[] = [];
-  for (const target of await targets(operands, flags, signal)) {
+  const { targets, failures, notes } = await targetsOf(operands, flags, signal);
+  for (const target of targets) {
     const report = await prefault(target, options);
     bar?.stop();
     reports.push(...(report.runs ?? [report]));
-    if (report.error !== undefined) break;
+    if (report.error !== undefined && ENDS_ALL.has(report.error.code)) break;
   }
-  return combineReports(reports);
+  if (failures.length > 0) reports.push(unopenedReport("prefault", failures));
+  const report = combineReports(reports);
+  return { ...report, notes: [...notes, ...report.notes] };
 }
 
-async function targets(
+/** What the next model would run into as well. */
+const ENDS_ALL: ReadonlySet<string> = new Set(["PREFAULT_ABORTED", "PREFAULT_OUT_OF_MEMORY"]);
+
+interface Targets {
+  readonly targets: readonly Target[];
+  readonly failures: readonly FailedPath[];
+  readonly notes: readonly string[];
+}
+
+async function targetsOf(
   operands: readonly string[],
   flags: Flags & PlacementFlags,
   signal: AbortSignal,
-): Promise<readonly Target[]> {
+): Promise<Targets> {
   // Disabled means that not even a header is read, and to plan is to read it.
-  if (!hasPlacement(flags) || process.env[KILL_SWITCH] === "0") return [operands];
-  const { plans, notes } = await planOperands(operands, flags, signal);
-  // What was not understood in a pasted line is never dropped in silence.
-  if (!flags.quiet) for (const note of notes) process.stderr.write(`Note: ${printable(note)}.\n`);
-  return plans;
+  if (!hasPlacement(flags) || process.env[KILL_SWITCH] === "0") {
+    return { targets: [operands], failures: [], notes: [] };
+  }
+  const { plans, failures, notes } = await planOperands(operands, flags, signal);
+  return { targets: plans, failures, notes };
 }
 
 function logRuns(report: PrefaultReport): void {
@@ -78,7 +105,8 @@ function logRuns(report: PrefaultReport): void {
 
 /** The proof: what the page cache held before, and what it holds now. */
 function residencyLine(report: PrefaultReport): string {
-  const swept = (report.runs ?? [report]).filter((run) => run.ran);
+  const swept = (report.runs ?? [report]).filter((run) => run.ran && run.error === undefined);
+  if (swept.length === 0) return "";
   const bytes = swept.reduce((sum, run) => sum + run.bytes, 0);
   const resident = (of: (run: PrefaultReport) => number | null) =>
     sumKnown(swept.map((run) => capped(of(run), run.bytes)));

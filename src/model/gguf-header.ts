@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { HeaderCursor } from "./header-cursor.ts";
+import { type CursorOptions, HeaderCursor } from "./header-cursor.ts";
 import type { MetadataValue } from "./model.ts";
 
 /** More than any model has: all experts of a layer are one tensor. */
@@ -66,8 +66,12 @@ export interface GgufHeader {
  *
  * @throws {@link BadHeader}, and `PastEnd` for one that does not end inside its file
  */
-export async function readGgufHeader(handle: FileHandle, fileBytes: number): Promise<GgufHeader> {
-  const reader = new HeaderReader(new HeaderCursor(handle, fileBytes));
+export async function readGgufHeader(
+  handle: FileHandle,
+  fileBytes: number,
+  options: CursorOptions = {},
+): Promise<GgufHeader> {
+  const reader = new HeaderReader(new HeaderCursor(handle, fileBytes, options));
   const { tensors, entries } = await reader.counts();
   return {
     metadata: await reader.metadata(entries),
@@ -158,7 +162,7 @@ class HeaderReader {
     for (let left = count; left > 0n; left--) {
       // Whatever is in the buffer is read without waiting: there are millions of them.
       if (bytes === undefined || read === undefined || !this.#cursor.has(bytes)) {
-        const text = type === STRING ? this.#textNow() : undefined;
+        const text = type === STRING ? this.#textNow(MOST_HEADER_BYTES) : undefined;
         values.push(text ?? (await this.#value(type, depth)));
       } else {
         values.push(this.#cursor.take(bytes, read));
@@ -168,28 +172,29 @@ class HeaderReader {
   }
 
   async #text(mostBytes: number): Promise<string> {
-    const now = this.#textNow();
-    if (now !== undefined && now.length <= mostBytes) return now;
+    const now = this.#textNow(mostBytes);
+    if (now !== undefined) return now;
     const bytes = await this.#word();
-    if (bytes > mostBytes) throw new BadHeader(`a text has ${bytes} bytes`);
+    expectShort(bytes, mostBytes);
     await this.#need(Number(bytes));
     return this.#cursor.text(Number(bytes));
   }
 
   /** A text, if all of it is in the buffer: to wait for each of a vocabulary would take longer. */
-  #textNow(): string | undefined {
+  #textNow(mostBytes: number): string | undefined {
     const wordBytes = this.#wordBytes;
     if (!this.#cursor.has(wordBytes)) return undefined;
     const bytes = this.#cursor.take(0, (view, at, little) =>
       wordBytes === 4 ? view.getUint32(at, little) : Number(view.getBigUint64(at, little)),
     );
+    expectShort(bytes, mostBytes);
     if (!this.#cursor.has(wordBytes + bytes)) return undefined;
     this.#cursor.take(wordBytes, () => {});
     return this.#cursor.text(bytes);
   }
 
   async #need(bytes: number): Promise<void> {
-    if (this.offset + bytes > MOST_HEADER_BYTES) throw new BadHeader("it is too long");
+    if (this.#cursor.readBytes + bytes > MOST_HEADER_BYTES) throw new BadHeader("it is too long");
     await this.#cursor.need(bytes);
   }
 
@@ -202,4 +207,8 @@ class HeaderReader {
     const fits = count <= most && count * BigInt(leastBytes) <= this.#cursor.leftBytes;
     if (!fits) throw new BadHeader(`it claims ${count} ${what}`);
   }
+}
+
+function expectShort(bytes: number | bigint, mostBytes: number): void {
+  if (bytes > mostBytes) throw new BadHeader(`a text has ${bytes} bytes`);
 }

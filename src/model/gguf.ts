@@ -1,134 +1,176 @@
-import { basename, dirname, join } from "node:path";
+import { basename } from "node:path";
 import { PrefaultError } from "../errors.ts";
-import { asFileError, openFile } from "../files.ts";
+import { asFileError, type OpenFile, openFile } from "../files.ts";
 import { expectDistinct } from "./distinct.ts";
-import { ggmlByteLength, ggmlTypeName } from "./ggml-types.ts";
-import { BadHeader, type GgufHeader, type GgufTensorInfo, readGgufHeader } from "./gguf-header.ts";
+import { BadHeader, type GgufHeader, readGgufHeader } from "./gguf-header.ts";
+import { type DataSpan, placeTensors } from "./gguf-tensors.ts";
 import { PastEnd } from "./header-cursor.ts";
+import { kindOf } from "./kind.ts";
 import type { Model, ModelFile, Tensor } from "./model.ts";
-import { statModelFile } from "./model-file.ts";
-
-/** As llama.cpp names the parts of a split model (`llama_split_path`). */
-const SHARD_NAME = /^(?<prefix>.+)-(?<shard>\d{5})-of-(?<total>\d{5})\.gguf$/;
-
-/** The most shards a name may promise; no model comes close, and each costs a look at the disk. */
-const MOST_SHARDS = 10_000;
+import { expectContents, modelFile } from "./model-file.ts";
+import { findShards, hasShardName, type Shard, type SplitFacts, splitFacts } from "./split.ts";
 
 /** ggml.h, `GGUF_DEFAULT_ALIGNMENT`. */
 const DEFAULT_ALIGNMENT = 32;
 
-const CUT_OFF = "(truncated, or still being downloaded?)";
+const MAGIC = "GGUF";
+/** Magic, version and two counts: what has fewer bytes is no GGUF. */
+const LEAST_BYTES = 24;
+
+/** Files that were cut by `split` and not by llama-gguf-split. */
+const CUT_NAME = /(\.part\d+of\d+|[.-]split-?[a-z]{1,2}|\.[a-z]{2}|\.\d{3})$/i;
+
+export interface GgufOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Where the GGUF lies within the file, in bytes. @defaultValue the whole of it */
+  readonly within?: { readonly start: number; readonly byteLength: number };
+}
+
+/** A file with its header, read. Its tensors are in the order of the header, as of file 0. */
+interface GgufFile extends Shard {
+  readonly metadata: Model["metadata"];
+  readonly tensors: readonly Tensor[];
+  readonly notes: readonly string[];
+}
 
 /**
- * Reads the header of a GGUF model, of all its shards whichever one is named.
+ * Reads the header of a GGUF model, of all its shards whichever one is given.
  *
  * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`, and what
- *   {@link statModelFile} throws
+ *   {@link openFile} throws
  */
-export async function openGguf(path: string): Promise<Model> {
-  const files: ModelFile[] = [];
-  const tensors: Tensor[] = [];
-  let metadata: Model["metadata"] = {};
-  for (const [index, shard] of shardPaths(path).entries()) {
-    const file = await statShard(shard, path);
-    const header = await readHeader(file);
-    const start = dataOffset(file, header);
-    if (index === 0) metadata = header.metadata;
-    files.push(file);
-    for (const info of header.tensors) tensors.push(tensorOf(info, start, index, file));
-  }
-  expectDistinct(tensors, path);
-  return { format: "gguf", files, tensors: inFileOrder(tensors), metadata };
-}
-
-/** Every shard of the model a path belongs to, in order; the path alone when it is not split. */
-export function shardPaths(path: string): string[] {
-  const { prefix, shard: digits = "", total: most } = SHARD_NAME.exec(basename(path))?.groups ?? {};
-  if (prefix === undefined) return [path];
-  const total = Number(most);
-  const shard = Number(digits);
-  if (total > MOST_SHARDS || shard < 1 || shard > total) {
-    throw new PrefaultError(
-      "PREFAULT_INVALID_MODEL",
-      `${path} names shard ${digits} of ${most}, which cannot be`,
-      { path },
-    );
-  }
-  return Array.from({ length: total }, (_, index) => {
-    const number = String(index + 1).padStart(digits.length, "0");
-    return join(dirname(path), `${prefix}-${number}-of-${most}.gguf`);
-  });
-}
-
-async function statShard(shard: string, asked: string): Promise<ModelFile> {
-  try {
-    return await statModelFile(shard);
-  } catch (error) {
-    if (shard === asked || !PrefaultError.is(error) || error.code !== "PREFAULT_NOT_FOUND") {
-      throw error;
-    }
-    throw new PrefaultError("PREFAULT_MISSING_SHARD", `${asked} is split and ${shard} is missing`, {
-      path: shard,
-      cause: error,
-    });
-  }
-}
-
-async function readHeader(file: ModelFile): Promise<GgufHeader> {
-  const { handle, byteLength } = await openFile(file.path);
-  try {
-    return await readGgufHeader(handle, byteLength);
-  } catch (cause) {
-    if (cause instanceof BadHeader) throw invalid(file, cause.message, cause);
-    if (!(cause instanceof PastEnd)) throw asFileError(cause, file.path);
-    throw invalid(file, `its header does not end in a file of ${byteLength} bytes ${CUT_OFF}`);
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Where the tensor data begins, in bytes. */
-function dataOffset(file: ModelFile, { metadata, end }: GgufHeader): bigint {
-  const alignment = metadata["general.alignment"] ?? DEFAULT_ALIGNMENT;
-  if (typeof alignment === "number" && alignment >= 1 && Number.isInteger(Math.log2(alignment))) {
-    return BigInt(Math.ceil(end / alignment) * alignment);
-  }
-  throw invalid(file, `its general.alignment is ${alignment}`);
-}
-
-function tensorOf(
-  { name, shape, type, offset: dataOffset }: GgufTensorInfo,
-  start: bigint,
-  index: number,
-  file: ModelFile,
-): Tensor {
-  const byteLength = ggmlByteLength(type, shape);
-  if (byteLength === undefined) throw invalid(file, `tensor ${name} has unknown type ${type}`);
-  const offset = start + dataOffset;
-  // Compared as integers of any size: a hostile offset may be near 2^64.
-  if (offset + byteLength > BigInt(file.byteLength)) {
-    throw invalid(
-      file,
-      `tensor ${name} ends at byte ${offset + byteLength} of a file of ${file.byteLength} ${CUT_OFF}`,
-    );
-  }
+export async function openGguf(opened: OpenFile, options: GgufOptions = {}): Promise<Model> {
+  const own = await readFile(opened, options);
+  const shards = await findShards(own, (path) => readShard(path, options));
+  const tensors = shards.flatMap((shard, file) =>
+    shard.tensors.map((tensor) => (file === 0 ? tensor : { ...tensor, file })),
+  );
+  expectDistinct(tensors, opened.path);
+  tensors.sort((a, b) => a.file - b.file || a.offset - b.offset);
+  const metadata = shards[0]?.metadata ?? {};
   return {
-    name,
-    file: index,
-    offset: Number(offset),
-    byteLength: Number(byteLength),
-    dtype: ggmlTypeName(type),
-    shape: shape.map(Number),
+    format: "gguf",
+    files: shards.map(({ file }) => file),
+    tensors,
+    metadata,
+    kind: kindOf({ metadata, tensors }),
+    notes: [...foundNote(opened.path, shards), ...shards.flatMap(({ notes }) => notes)],
   };
 }
 
-function inFileOrder(tensors: Tensor[]): Tensor[] {
-  return tensors.sort((a, b) => a.file - b.file || a.offset - b.offset);
+/** Shards that no name led to. */
+function foundNote(path: string, shards: readonly GgufFile[]): string[] {
+  if (shards.length === 1 || hasShardName(path)) return [];
+  const others = shards.flatMap(({ file }) => (file.path === path ? [] : [basename(file.path)]));
+  return [`${path} is one shard of ${shards.length}; the others are ${others.join(", ")}`];
 }
 
-function invalid(file: ModelFile, why: string, cause?: unknown): PrefaultError {
-  return new PrefaultError("PREFAULT_INVALID_MODEL", `${file.path} is not a usable GGUF: ${why}`, {
-    path: file.path,
+/** @returns `null` for what is not there */
+async function readShard(path: string, { signal }: GgufOptions): Promise<GgufFile | null> {
+  let opened: OpenFile;
+  try {
+    opened = await openFile(path);
+  } catch (error) {
+    if (PrefaultError.is(error) && error.code === "PREFAULT_NOT_FOUND") return null;
+    throw error;
+  }
+  try {
+    expectContents(opened);
+    return await readFile(opened, { signal });
+  } finally {
+    await opened.handle.close();
+  }
+}
+
+async function readFile(opened: OpenFile, { signal, within }: GgufOptions): Promise<GgufFile> {
+  const file = modelFile(opened);
+  const from = within?.start ?? 0;
+  const end = within === undefined ? file.byteLength : from + within.byteLength;
+  const header = await readHeader(opened, from, end, signal);
+  const alignment = alignmentOf(file, header);
+  const aligned = (at: number) => from + Math.ceil((at - from) / alignment) * alignment;
+  const span = { start: aligned(header.end), end, alignment };
+  const split = splitOf(file, header);
+  const { tensors, notes } = place(file, header, span);
+  const dataEnd = tensors.reduce(
+    (most, each) => Math.max(most, each.offset + each.byteLength),
+    header.end,
+  );
+  for (const at of new Set([dataEnd, aligned(dataEnd)])) {
+    if (await hasHeaderAt(opened, at, end)) throw joined(file, split, at);
+  }
+  const { metadata } = header;
+  return { file, split, tensorCount: tensors.length, metadata, tensors, notes };
+}
+
+async function readHeader(
+  { handle, path, byteLength }: OpenFile,
+  start: number,
+  end: number,
+  signal: AbortSignal | undefined,
+): Promise<GgufHeader> {
+  try {
+    return await readGgufHeader(handle, end, { start, signal });
+  } catch (cause) {
+    if (cause instanceof BadHeader) throw invalid(path, cause.message, cause);
+    if (!(cause instanceof PastEnd)) throw asFileError(cause, path);
+    const cut = "(truncated, or still being downloaded?)";
+    throw invalid(path, `its header does not end in a file of ${byteLength} bytes ${cut}`);
+  }
+}
+
+function alignmentOf({ path }: ModelFile, { metadata }: GgufHeader): number {
+  const alignment = metadata["general.alignment"] ?? DEFAULT_ALIGNMENT;
+  if (typeof alignment === "number" && alignment >= 1 && Number.isInteger(Math.log2(alignment))) {
+    return alignment;
+  }
+  throw invalid(path, `its general.alignment is ${alignment}`);
+}
+
+function splitOf({ path }: ModelFile, { metadata }: GgufHeader): SplitFacts | null {
+  try {
+    return splitFacts(metadata);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw invalid(path, cause.message, cause);
+  }
+}
+
+function place(file: ModelFile, { tensors }: GgufHeader, span: DataSpan) {
+  try {
+    return placeTensors(tensors, span, file);
+  } catch (cause) {
+    if (!(cause instanceof BadHeader)) throw cause;
+    const isCut = CUT_NAME.test(basename(file.path));
+    const join = "; it looks like one piece of a file that was cut: join the pieces by cat";
+    throw invalid(file.path, cause.message + (isCut ? join : ""), cause);
+  }
+}
+
+async function hasHeaderAt({ handle }: OpenFile, at: number, end: number): Promise<boolean> {
+  if (at + LEAST_BYTES > end) return false;
+  const magic = Buffer.alloc(MAGIC.length);
+  await handle.read(magic, 0, magic.length, at);
+  return magic.toString("latin1") === MAGIC;
+}
+
+/**
+ * Shards of llama-gguf-split that were put together by `cat` have the header of the first, and the
+ * others lie behind its tensors where no engine looks.
+ */
+function joined({ path }: ModelFile, split: SplitFacts | null, at: number): PrefaultError {
+  const parts =
+    split === null ? "several GGUF files" : `the ${split.count} shards of a split model`;
+  return invalid(
+    path,
+    `it is ${parts} put together by cat: another GGUF begins at byte ${at}, which no engine reads. ` +
+      "Merge the original shards by llama-gguf-split --merge",
+  );
+}
+
+function invalid(path: string, why: string, cause?: unknown): PrefaultError {
+  return new PrefaultError("PREFAULT_INVALID_MODEL", `${path} is not a usable GGUF: ${why}`, {
+    path,
     cause,
   });
 }

@@ -1,4 +1,4 @@
-/** A file that belongs to a model. */
+/** A file of a model, as it was on disk when the model was opened. */
 export interface ModelFile {
   /** As it was given, or as it was found next to the one that was given. */
   readonly path: string;
@@ -27,6 +27,24 @@ export interface Tensor {
 /** A metadata value: what a GGUF key or a safetensors `__metadata__` entry can hold. */
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[];
 
+/**
+ * What a file is to an engine.
+ *
+ * - `model`: has weights of its own that are placed on CPU and GPU.
+ * - `mmproj`: a projector for images or sound, loaded beside a model.
+ * - `adapter`: a LoRA or another adapter, loaded on top of a model.
+ * - `control-vector`: added to a model's activations.
+ * - `imatrix`: statistics for quantising; never read while a model is served.
+ * - `vocabulary`: a tokenizer without weights.
+ */
+export type ModelKind =
+  | "model"
+  | "mmproj"
+  | "adapter"
+  | "control-vector"
+  | "imatrix"
+  | "vocabulary";
+
 /** What tensors a model has, where they lie and how long they are. Holds nothing open. */
 export interface Model {
   readonly format: "gguf" | "safetensors" | "file";
@@ -36,4 +54,8 @@ export interface Model {
   readonly tensors: readonly Tensor[];
   /** Of the first shard. */
   readonly metadata: Readonly<Record<string, MetadataValue>>;
+  /** @defaultValue `"model"` */
+  readonly kind?: ModelKind;
+  /** What a person should know about how it was read, one sentence each. @defaultValue none */
+  readonly notes?: readonly string[];
 }

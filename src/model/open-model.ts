@@ -1,78 +1,194 @@
-import { readdir } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { PrefaultError } from "../errors.ts";
-import { asFileError, openFile } from "../files.ts";
-import { openGguf, shardPaths } from "./gguf.ts";
+import { basename } from "node:path";
+import { abortError, PrefaultError } from "../errors.ts";
+import { type OpenFile, openFile } from "../files.ts";
+import { formatBytes } from "../units.ts";
+import { openGguf } from "./gguf.ts";
 import type { Model } from "./model.ts";
-import { statModelFile } from "./model-file.ts";
-import { openSafetensors, openSafetensorsIndex } from "./safetensors.ts";
+import { expectContents, modelFile, unfinishedHint } from "./model-file.ts";
+import { looksLikeSafetensors, openSafetensors, openSafetensorsIndex } from "./safetensors.ts";
+import { standInOf } from "./stand-in.ts";
+import { isText, oldFormatOf, oneLine, readStart } from "./text-file.ts";
+import { readArchive } from "./zip.ts";
+
+export interface OpenModelOptions {
+  /** Ends the reading; the promise then rejects with `PREFAULT_ABORTED`. @defaultValue none */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface OpenPathOptions extends OpenModelOptions {
+  /**
+   * Take a damaged or incomplete model as the bytes it is, with a note: to look at it or to drop it
+   * from the page cache needs no more. @defaultValue `false`
+   */
+  readonly asBytes?: boolean | undefined;
+}
+
+/** What a path turns out to be: a model, or a file that names others. */
+export type Opened = { readonly model: Model } | { readonly leadsTo: readonly string[] };
+
+/** A manifest in a Modelfile in a list of presets: no more is known of. */
+const MOST_STEPS = 4;
 
 /**
- * Reads what tensors a model has. Holds nothing open afterwards.
+ * Reads what tensors a model has. What a file is, its contents say, and its name where they do not.
+ * Holds nothing open afterwards.
  *
- * - a GGUF file, or any shard of a split one (`-00001-of-0000N.gguf`): all shards
+ * - a GGUF file: with all its shards, whichever one is named; a llamafile
  * - a safetensors file, or the index JSON of a sharded one: all shards
+ * - an Ollama manifest, a Modelfile, an `.ini` of presets: the first model that it names
  * - any other file: one region, the whole of it
  *
  * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND`, `PREFAULT_NOT_A_FILE`, `PREFAULT_PERMISSION`,
- *   `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`
+ *   `PREFAULT_INVALID_MODEL` (also for a pointer or a web page in place of a model),
+ *   `PREFAULT_MISSING_SHARD`, `PREFAULT_ABORTED`
  */
-export async function openModel(path: string): Promise<Model> {
-  if (path.endsWith(".safetensors.index.json")) return openSafetensorsIndex(path);
-  if (path.endsWith(".safetensors")) return openSafetensors(path);
-  if (path.endsWith(".gguf") || (await startsWith(path, "GGUF"))) return openGguf(path);
-  return openWholeFile(path);
+export async function openModel(path: string, options: OpenModelOptions = {}): Promise<Model> {
+  let next = path;
+  for (let steps = 0; steps < MOST_STEPS; steps++) {
+    const opened = await openPath(next, options);
+    if ("model" in opened) return opened.model;
+    next = opened.leadsTo[0] ?? next;
+  }
+  throw new PrefaultError(
+    "PREFAULT_INVALID_MODEL",
+    `${path} leads from file to file, and to no model`,
+    {
+      path,
+    },
+  );
 }
 
-async function startsWith(path: string, magic: string): Promise<boolean> {
-  const { handle } = await openFile(path);
+/** Opens a file once, and reads what it is. @throws as {@link openModel} */
+export async function openPath(path: string, options: OpenPathOptions = {}): Promise<Opened> {
+  if (options.signal?.aborted) throw abortError(options.signal);
+  const opened = await openNamed(path);
   try {
-    const start = Buffer.alloc(magic.length);
-    await handle.read(start, 0, start.length, 0);
-    return start.toString("latin1") === magic;
+    return await read(opened, options);
   } finally {
-    await handle.close();
+    await opened.handle.close();
   }
 }
 
-async function openWholeFile(path: string): Promise<Model> {
-  const file = await statModelFile(path);
-  const whole = { name: basename(path), file: 0, offset: 0, byteLength: file.byteLength };
-  const tensors = [{ ...whole, dtype: "bytes", shape: [file.byteLength] }];
-  return { format: "file", files: [file], tensors, metadata: {} };
+async function openNamed(path: string): Promise<OpenFile> {
+  try {
+    return await openFile(path);
+  } catch (error) {
+    if (!PrefaultError.is(error) || error.code !== "PREFAULT_NOT_FOUND") throw error;
+    // What is no UTF-8 arrives as this character.
+    const undecoded =
+      "its name is not UTF-8, which Node.js cannot pass on: rename it, or link to it";
+    const hint = path.includes("\ufffd") ? ` (${undecoded}?)` : await unfinishedHint(path);
+    if (hint === "") throw error;
+    throw new PrefaultError(error.code, error.message + hint, {
+      path: error.path,
+      errno: error.errno,
+      cause: error,
+    });
+  }
 }
 
-const MODEL_FILE = /\.(gguf|safetensors|safetensors\.index\.json)$/;
+async function read(opened: OpenFile, options: OpenPathOptions): Promise<Opened> {
+  const start = await readStart(opened.handle, opened.byteLength);
+  const standIn = await standInOf(opened, start);
+  if (standIn !== undefined && "leadsTo" in standIn) return standIn;
+  try {
+    expectContents(opened);
+    if (standIn !== undefined) {
+      return { model: await openSafetensorsIndex(opened.path, standIn.index, options.signal) };
+    }
+    return { model: await readModel(opened, start, options) };
+  } catch (error) {
+    const isDamaged =
+      PrefaultError.is(error) &&
+      (error.code === "PREFAULT_INVALID_MODEL" || error.code === "PREFAULT_MISSING_SHARD");
+    if (!isDamaged || options.asBytes !== true) throw error;
+    return { model: wholeFile(opened, [`${error.message}; taken as the bytes it is`]) };
+  }
+}
+
+async function readModel(
+  opened: OpenFile,
+  start: Buffer,
+  { signal }: OpenPathOptions,
+): Promise<Model> {
+  const { path, byteLength } = opened;
+  if (start.toString("latin1", 0, 4) === "GGUF") return openGguf(opened, { signal });
+  const inArchive = await readLlamafile(opened, start, signal);
+  if (inArchive !== undefined) return inArchive;
+  const old = oldFormatOf(start);
+  if (old !== undefined) return openOldFormat(opened, old);
+  // The header of any other file would be misread as the length of one.
+  if (/\.safetensors$/i.test(path) || looksLikeSafetensors(start, byteLength)) {
+    return openSafetensors(opened);
+  }
+  if (/\.gguf$/i.test(path)) throw notGguf(path, start);
+  return wholeFile(opened);
+}
+
+/** Below this it is a test file or a scrap; the smallest model of that time had 50 MB. */
+const LEAST_OLD_BYTES = 1024 ** 2;
+
+function openOldFormat(opened: OpenFile, format: string): Model {
+  const { path, byteLength } = opened;
+  const what = `${path} is in the format ${format}, from before GGUF, which current engines do not read`;
+  if (byteLength >= LEAST_OLD_BYTES) return wholeFile(opened, [`${what}; taken as a whole`]);
+  throw new PrefaultError(
+    "PREFAULT_INVALID_MODEL",
+    `${what}, and with ${formatBytes(byteLength)} too small to be a model`,
+    { path },
+  );
+}
+
+/** Executables of the systems that a llamafile runs on, zip archives, and scripts. */
+const ARCHIVE_STARTS = ["MZ", "\x7fELF", "PK\x03\x04", "#!", "\xcf\xfa\xed\xfe"];
 
 /**
- * The model files a path stands for: itself, or what a directory holds, not looking below it. Files
- * that are shards of one another are named once.
- *
- * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND` for a directory without models
+ * The model in a llamafile, which is an executable and a zip archive with a GGUF stored in it. Of
+ * several the largest is the model, and the others are its projectors.
  */
-export async function modelPaths(path: string): Promise<string[]> {
-  let names: string[];
-  try {
-    names = await readdir(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return [path];
-    throw asFileError(error, path);
-  }
-  const indexed = names.some((name) => name.endsWith(".safetensors.index.json"));
-  const models = names
-    .filter((name) => MODEL_FILE.test(name) && !(indexed && name.endsWith(".safetensors")))
-    .sort()
-    .map((name) => join(path, name));
-  if (models.length === 0) {
-    throw new PrefaultError(
-      "PREFAULT_NOT_FOUND",
-      `${path} is a directory without models (*.gguf, *.safetensors)`,
-      { path },
-    );
-  }
-  const seen = new Set<string>();
-  return models.filter((model) => {
-    const first = model.endsWith(".gguf") ? (shardPaths(model)[0] ?? model) : model;
-    return !seen.has(first) && seen.add(first);
-  });
+async function readLlamafile(
+  opened: OpenFile,
+  start: Buffer,
+  signal: AbortSignal | undefined,
+): Promise<Model | undefined> {
+  const { handle, byteLength, path } = opened;
+  const head = start.toString("latin1", 0, 4);
+  const mayBe = ARCHIVE_STARTS.some((each) => head.startsWith(each)) || /\.llamafile$/i.test(path);
+  if (!mayBe) return undefined;
+  const archive = await readArchive(handle, byteLength, /\.gguf$/i);
+  const packed = archive?.compressed ?? [];
+  const notes = packed.map((name) => `${path} holds ${name} compressed, which cannot be mapped`);
+  const [largest, ...others] = [...(archive?.stored ?? [])].sort(
+    (one, other) => other.byteLength - one.byteLength,
+  );
+  if (largest === undefined) return notes.length > 0 ? wholeFile(opened, notes) : undefined;
+  const model = await openGguf(opened, { signal, within: largest });
+  return {
+    ...model,
+    notes: [
+      ...(model.notes ?? []),
+      ...notes,
+      ...others.map(({ name }) => `${path} also holds ${name}, whose tensors are not listed`),
+    ],
+  };
+}
+
+function notGguf(path: string, start: Buffer): PrefaultError {
+  const found = isText(start) ? ` but with the text ${oneLine(start.toString("utf8"))}` : "";
+  const empty = start.every((byte) => byte === 0)
+    ? " but with zeros (an unfinished download?)"
+    : "";
+  return new PrefaultError(
+    "PREFAULT_INVALID_MODEL",
+    `${path} is not a usable GGUF: it does not begin with GGUF${found || empty}`,
+    { path },
+  );
+}
+
+/** A file as a single tensor that bears its name. */
+function wholeFile(opened: OpenFile, notes: readonly string[] = []): Model {
+  const file = modelFile(opened);
+  const whole = { name: basename(file.path), file: 0, offset: 0, byteLength: file.byteLength };
+  const tensors = [{ ...whole, dtype: "bytes", shape: [file.byteLength] }];
+  return { format: "file", files: [file], tensors, metadata: {}, kind: "model", notes };
 }

@@ -1,93 +1,147 @@
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { PrefaultError } from "../errors.ts";
-import { openFile } from "../files.ts";
+import { basename, dirname, join } from "node:path";
+import { abortError, PrefaultError } from "../errors.ts";
+import { type OpenFile, openFile } from "../files.ts";
 import { expectDistinct } from "./distinct.ts";
+import { kindOf } from "./kind.ts";
 import type { Model, ModelFile, Tensor } from "./model.ts";
-import { statModelFile } from "./model-file.ts";
+import { expectContents, modelFile, unfinishedHint } from "./model-file.ts";
 
 /** The format's own bound on its header (safetensors, `MAX_HEADER_SIZE`). */
 const MOST_HEADER_BYTES = 100_000_000;
 /** An index lists names only. */
-const MOST_INDEX_BYTES = 100_000_000;
+export const MOST_INDEX_BYTES = 100_000_000;
 const LENGTH_BYTES = 8;
 
+/** As PEFT names the weights of an adapter. */
+const ADAPTER_NAME = /^adapter_model\b/i;
+
+/** Whether the first bytes of a file can be those of a safetensors file. */
+export function looksLikeSafetensors(start: Buffer, byteLength: number): boolean {
+  if (start.length <= LENGTH_BYTES) return false;
+  const headerBytes = start.readBigUInt64LE();
+  const isShort = headerBytes >= 2n && headerBytes <= BigInt(byteLength - LENGTH_BYTES);
+  return isShort && headerBytes <= BigInt(MOST_HEADER_BYTES) && start[LENGTH_BYTES] === 0x7b;
+}
+
 /** Reads the header of one safetensors file. @throws as {@link openSafetensorsIndex} */
-export async function openSafetensors(path: string): Promise<Model> {
-  return readShards([path], path);
+export async function openSafetensors(opened: OpenFile): Promise<Model> {
+  const shard = await readShard(opened, 0);
+  expectDistinct(shard.tensors, opened.path);
+  return modelOf([shard], [], opened.path);
 }
 
 /**
  * Reads a sharded safetensors model by its index (`model.safetensors.index.json`), whose
  * `weight_map` names the file of each tensor.
  *
+ * @param text of the index
  * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`, and what
- *   {@link statModelFile} throws
+ *   {@link openFile} throws
  */
-export async function openSafetensorsIndex(path: string): Promise<Model> {
-  const { byteLength } = await statModelFile(path);
-  if (byteLength > MOST_INDEX_BYTES) throw invalid(path, `an index of ${byteLength} bytes`);
-  const index = parseObject(path, await readFile(path, "utf8"));
-  const weightMap = index["weight_map"];
+export async function openSafetensorsIndex(
+  path: string,
+  text: string,
+  signal?: AbortSignal,
+): Promise<Model> {
+  const weightMap = parseObject(path, text)["weight_map"];
   if (!isObject(weightMap)) throw invalid(path, "it has no weight_map");
-  const names = new Set(Object.values(weightMap));
-  const shards = [...names].map((name) => {
-    // A name that leads elsewhere would let an index reach any file of the machine.
-    if (typeof name !== "string" || !isPlainName(name)) {
-      throw invalid(path, `the shard name ${JSON.stringify(name)} is not a plain file name`);
-    }
-    return join(dirname(path), name);
-  });
+  const entries = Object.entries(weightMap).map(
+    ([tensor, name]) => [tensor, shardPath(path, name)] as const,
+  );
+  const paths = [...new Set(entries.map(([, shard]) => shard))].sort();
+  const shards: ReadShard[] = [];
+  for (const [index, shard] of paths.entries()) {
+    if (signal?.aborted) throw abortError(signal);
+    shards.push(await openShard(shard, index, path));
+  }
+  expectDistinct(
+    shards.flatMap(({ tensors }) => tensors),
+    path,
+  );
+  const there = new Set(shards.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
+  const absent = entries.map(([tensor]) => tensor).filter((tensor) => !there.has(tensor));
+  const more = absent.length > 1 ? ` and ${absent.length - 1} more` : "";
+  const notes =
+    absent.length === 0
+      ? []
+      : [`${path} names the tensor ${absent[0]}${more}, which none of its files has`];
+  return modelOf(shards, notes, path);
+}
+
+interface ReadShard {
+  readonly file: ModelFile;
+  readonly tensors: readonly Tensor[];
+  readonly metadata: Model["metadata"];
+}
+
+function modelOf(shards: readonly ReadShard[], notes: readonly string[], path: string): Model {
+  const tensors = shards.flatMap((shard) => shard.tensors);
+  tensors.sort((a, b) => a.file - b.file || a.offset - b.offset);
+  const metadata = shards[0]?.metadata ?? {};
+  const kind = ADAPTER_NAME.test(basename(path)) ? "adapter" : kindOf({ metadata: {}, tensors });
+  const files = shards.map(({ file }) => file);
+  return { format: "safetensors", files, tensors, metadata, kind, notes };
+}
+
+async function openShard(path: string, index: number, asked: string): Promise<ReadShard> {
+  let opened: OpenFile;
   try {
-    return await readShards(shards.sort(), path);
+    opened = await openFile(path);
   } catch (error) {
     if (!PrefaultError.is(error) || error.code !== "PREFAULT_NOT_FOUND") throw error;
     throw new PrefaultError(
       "PREFAULT_MISSING_SHARD",
-      `${path} names ${error.path}, which is missing`,
-      {
-        path: error.path,
-        cause: error,
-      },
+      `${asked} names ${path}, which is missing${await unfinishedHint(path)}`,
+      { path, cause: error },
     );
   }
+  try {
+    expectContents(opened);
+    return await readShard(opened, index);
+  } finally {
+    await opened.handle.close();
+  }
 }
 
-async function readShards(paths: readonly string[], asked: string): Promise<Model> {
-  const files: ModelFile[] = [];
+async function readShard(opened: OpenFile, index: number): Promise<ReadShard> {
+  const file = modelFile(opened);
+  const { header, dataOffset } = await readHeader(opened);
   const tensors: Tensor[] = [];
   let metadata: Model["metadata"] = {};
-  for (const [index, path] of paths.entries()) {
-    const file = await statModelFile(path);
-    const { header, dataOffset } = await readHeader(file);
-    for (const [name, entry] of Object.entries(header)) {
-      if (name !== "__metadata__") tensors.push(tensorOf(name, entry, index, file, dataOffset));
-      else if (index === 0) metadata = textsOf(entry);
-    }
-    files.push(file);
+  for (const [name, entry] of Object.entries(header)) {
+    if (name !== "__metadata__") tensors.push(tensorOf(name, entry, index, file, dataOffset));
+    else metadata = textsOf(entry);
   }
-  expectDistinct(tensors, asked);
-  tensors.sort((a, b) => a.file - b.file || a.offset - b.offset);
-  return { format: "safetensors", files, tensors, metadata };
+  return { file, tensors, metadata };
 }
 
-async function readHeader(file: ModelFile) {
-  const { handle } = await openFile(file.path);
-  try {
-    const length = Buffer.alloc(LENGTH_BYTES);
-    await handle.read(length, 0, LENGTH_BYTES, 0);
-    const headerBytes = length.readBigUInt64LE();
-    const mostBytes = Math.min(MOST_HEADER_BYTES, file.byteLength - LENGTH_BYTES);
-    if (headerBytes > mostBytes) {
-      throw invalid(file.path, `its header claims ${headerBytes} bytes of ${file.byteLength}`);
-    }
-    const text = Buffer.alloc(Number(headerBytes));
-    const { bytesRead } = await handle.read(text, 0, text.length, LENGTH_BYTES);
-    const header = parseObject(file.path, text.toString("utf8", 0, bytesRead));
-    return { header, dataOffset: LENGTH_BYTES + text.length };
-  } finally {
-    await handle.close();
+async function readHeader({ handle, path, byteLength }: OpenFile) {
+  const length = Buffer.alloc(LENGTH_BYTES);
+  await handle.read(length, 0, LENGTH_BYTES, 0);
+  const headerBytes = length.readBigUInt64LE();
+  if (headerBytes > Math.min(MOST_HEADER_BYTES, byteLength - LENGTH_BYTES)) {
+    throw invalid(path, `its header claims ${headerBytes} bytes of ${byteLength}`);
   }
+  const text = Buffer.alloc(Number(headerBytes));
+  const { bytesRead } = await handle.read(text, 0, text.length, LENGTH_BYTES);
+  const header = parseObject(path, text.toString("utf8", 0, bytesRead));
+  return { header, dataOffset: LENGTH_BYTES + text.length };
+}
+
+/**
+ * Where a shard lies. A name that leads out of the folder would let an index reach any file of the
+ * machine. A link may: the Hugging Face cache has nothing else.
+ */
+function shardPath(index: string, name: unknown): string {
+  const parts = typeof name === "string" ? name.split("/").filter((part) => part !== ".") : [];
+  const isInside =
+    parts.length > 0 &&
+    parts.every((part) => part !== "" && part !== ".." && !/[\\\0]|^[a-z]:/i.test(part));
+  if (isInside) return join(dirname(index), ...parts);
+  throw invalid(
+    index,
+    `the shard name ${JSON.stringify(name)} is not a file name inside its folder`,
+  );
 }
 
 function tensorOf(
@@ -132,10 +186,6 @@ function parseObject(path: string, text: string): Record<string, unknown> {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isPlainName(name: string): boolean {
-  return /^[^/\\]+$/.test(name) && !name.includes("\0") && name !== "." && name !== "..";
 }
 
 /** `__metadata__` maps texts to texts; what else stands in it is left out. */

@@ -1,5 +1,6 @@
 import { PrefaultError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
+import { companionPlan } from "./companion.ts";
 import { cudaHybrid } from "./cuda-hybrid.ts";
 import { cudaHybridGdn } from "./cuda-hybrid-gdn.ts";
 import { forward } from "./forward.ts";
@@ -52,7 +53,7 @@ export function isPassName(name: string): name is PassName {
 
 /**
  * Which tensors of a model inference reads from the mapping, in order and with reasons, and where
- * the others are.
+ * the others are. What is loaded beside a model (a projector, an adapter) is planned as a whole.
  *
  * @param pass - @defaultValue `"llama.cpp"`, the engine most files are made for
  * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a pass or a placement that cannot be,
@@ -72,5 +73,9 @@ export function planPass(
     );
   }
   checkPlacement(placement);
-  return { ...PASSES[pass](indexModel(model), placement), model };
+  const plan =
+    (model.kind ?? "model") === "model"
+      ? PASSES[pass](indexModel(model), placement)
+      : companionPlan(model, pass);
+  return { ...plan, notes: [...(model.notes ?? []), ...plan.notes], model };
 }

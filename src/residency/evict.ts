@@ -2,6 +2,7 @@ import { loadShim, type Shim, SystemError } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
 import type { OpenFile } from "../files.ts";
 import { planRegions } from "../plan/plan.ts";
+import { type FailureReport, unopened } from "../report.ts";
 import { resolveTarget, type Target } from "../target.ts";
 import { sumKnown } from "../units.ts";
 import { inSteps, residentBytes } from "./count.ts";
@@ -21,6 +22,10 @@ export interface EvictReport {
   readonly residentBytesBefore: number | null;
   readonly residentBytesAfter: number | null;
   readonly files: readonly EvictedFile[];
+  /** Files that could not be opened, beside others that could. */
+  readonly failures: readonly FailureReport[];
+  /** What a person should know about the target, one sentence each. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -31,7 +36,8 @@ export interface EvictReport {
  *   no way to do it
  */
 export async function evict(target: Target): Promise<EvictReport> {
-  const regions = (await resolveTarget(target)).runs.flatMap((run) => run.regions);
+  const { runs, failures, notes } = await resolveTarget(target, { asBytes: true });
+  const regions = runs.flatMap((run) => run.regions);
   const shim = await loadShim();
   if (!shim.canEvict) {
     throw new PrefaultError(
@@ -66,6 +72,8 @@ export async function evict(target: Target): Promise<EvictReport> {
       residentBytesBefore: sumKnown(files.map((each) => each.residentBytesBefore)),
       residentBytesAfter: sumKnown(files.map((each) => each.residentBytesAfter)),
       files,
+      failures: failures.map(unopened),
+      notes,
     };
   } finally {
     await plan.close();

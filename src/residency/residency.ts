@@ -3,6 +3,7 @@ import type { FileSource } from "../files.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { pagesOf } from "../plan/range.ts";
 import type { FileRegion } from "../plan/region.ts";
+import { type FailureReport, unopened } from "../report.ts";
 import { resolveTarget, type Target, tensorRegion } from "../target.ts";
 import { sumKnown } from "../units.ts";
 import { residentBytes } from "./count.ts";
@@ -36,6 +37,10 @@ export interface Residency {
   readonly files: readonly FileResidency[];
   /** Those of a model, or the regions that name their tensor. */
   readonly tensors: readonly TensorResidency[];
+  /** Files that could not be opened, beside others that could. */
+  readonly failures: readonly FailureReport[];
+  /** What a person should know about the target, one sentence each. */
+  readonly notes: readonly string[];
 }
 
 /** Cells of a file's map: what fits a line of a terminal. */
@@ -48,7 +53,7 @@ export const MAP_CELLS = 64;
  *   `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`, `PREFAULT_INVALID_OPTION`
  */
 export async function residency(target: Target): Promise<Residency> {
-  const { models, runs } = await resolveTarget(target);
+  const { models, runs, failures, notes } = await resolveTarget(target, { asBytes: true });
   const regions = runs.flatMap((run) => run.regions);
   const named = [
     ...models.flatMap((model) => model.tensors.map((tensor) => tensorRegion(model, tensor))),
@@ -73,6 +78,8 @@ export async function residency(target: Target): Promise<Residency> {
       residentBytes: sumKnown(files.map((each) => each.residentBytes)),
       files,
       tensors,
+      failures: failures.map(unopened),
+      notes,
     };
   } finally {
     await plan.close();

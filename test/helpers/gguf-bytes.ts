@@ -21,6 +21,19 @@ const ARRAY = 9;
 export const stringEntry = (key: string, value: string, claimed?: bigint): Buffer =>
   Buffer.concat([text(key), u32(STRING), text(value, claimed)]);
 
+const UINT32 = 4;
+
+/** A number, as u32. */
+export const numberEntry = (key: string, value: number): Buffer =>
+  Buffer.concat([text(key), u32(UINT32), u32(value)]);
+
+/** What `llama-gguf-split` writes into a shard; `no` counts from 0. */
+export const splitEntries = (no: number, count: number, tensors: number): Buffer[] => [
+  numberEntry("split.no", no),
+  numberEntry("split.count", count),
+  numberEntry("split.tensors.count", tensors),
+];
+
 /** An array of `claimed` u32 of which none follow. */
 export const arrayEntry = (key: string, claimed: bigint): Buffer =>
   Buffer.concat([text(key), u32(ARRAY), u32(4), u64(claimed)]);

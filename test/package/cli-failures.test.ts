@@ -23,6 +23,7 @@ beforeAll(async () => {
   await writeSyntheticModel({ kind: "dense", path: model });
   await mkdir(at("no-models"));
   await writeFile(at("empty.gguf"), "");
+  await writeFile(at("lfs.gguf"), "version https://git-lfs.github.com/spec/v1\nsize 7\n");
   await writeFile(at("truncated.gguf"), (await readFile(model)).subarray(0, -4096));
   await writeFile(at("header.gguf"), (await readFile(model)).subarray(0, 100));
   await writeFile(at("two\nlines.gguf"), "GGUF");
@@ -48,12 +49,23 @@ describe.each(COMMANDS)("%s fails with one sentence for", (command) => {
   it.each([
     ["a file that is not there", "missing.gguf", "PREFAULT_NOT_FOUND", /no such file/],
     ["a directory without models", "no-models", "PREFAULT_NOT_FOUND", /without models/],
+    ["a pointer to a model", "lfs.gguf", "PREFAULT_INVALID_MODEL", /Git LFS pointer/],
+  ])("%s", async (_, name, code, say) => {
+    await expectFailure([command, at(name)], 1, code, say);
+  });
+
+  it.each([
     ["an empty file", "empty.gguf", "PREFAULT_INVALID_MODEL", /empty/],
     ["a truncated model", "truncated.gguf", "PREFAULT_INVALID_MODEL", /truncated/],
     ["a truncated header", "header.gguf", "PREFAULT_INVALID_MODEL", /GGUF/],
     ["a name of two lines", "two\nlines.gguf", "PREFAULT_INVALID_MODEL", /two lines/],
-  ])("%s", async (_, name, code, say) => {
-    await expectFailure([command, at(name)], 1, code, say);
+  ])("%s, unless its bytes are all that matters", async (_, name, code, say) => {
+    const asBytes = command === "status" || command === "evict";
+    if (!asBytes) return expectFailure([command, at(name)], 1, code, say);
+    const result = await prefault([command, at(name)]);
+    expect(result.code).toBe(0);
+    expect(result.stderr).toMatch(/^Note: [^\n]*taken as the bytes it is\.\n$/);
+    expect(result.stderr).toMatch(say);
   });
 
   it.skipIf(process.platform === "win32")("a FIFO", async () => {

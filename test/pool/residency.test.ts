@@ -60,7 +60,14 @@ describe.skipIf(process.platform !== "linux")("residency", () => {
   });
 
   test("of nothing is nothing", async () => {
-    expect(await residency([])).toEqual({ bytes: 0, residentBytes: 0, files: [], tensors: [] });
+    expect(await residency([])).toEqual({
+      bytes: 0,
+      residentBytes: 0,
+      files: [],
+      tensors: [],
+      failures: [],
+      notes: [],
+    });
   });
 });
 

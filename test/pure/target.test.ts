@@ -43,7 +43,12 @@ describe("a target", () => {
 
   test("that is regions means those, and no file is looked at for it", async () => {
     const regions = [{ path: "/absent", offset: 7, byteLength: 9 }];
-    expect(await resolveTarget(regions)).toEqual({ models: [], runs: [{ regions }] });
+    expect(await resolveTarget(regions)).toEqual({
+      models: [],
+      runs: [{ regions }],
+      failures: [],
+      notes: [],
+    });
   });
 
   test("may be empty", async () => {

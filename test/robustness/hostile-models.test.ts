@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openModel } from "prefault";
 import { describe, expect, test } from "vitest";
-import { arrayEntry, ggufBytes, stringEntry, tensorInfo } from "../helpers/gguf-bytes.ts";
+import {
+  arrayEntry,
+  ggufBytes,
+  splitEntries,
+  stringEntry,
+  tensorInfo,
+} from "../helpers/gguf-bytes.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import type { Fuzzed } from "./children/fuzz.ts";
 import { HOSTILE_NAMES } from "./fuzz/safetensors-input.ts";
@@ -93,7 +99,9 @@ describe("a GGUF header", () => {
 
   test("of a split model with two tensors of one name in two shards is refused", async () => {
     const shards = [1, 2].map((shard) => join(folder, `twice-0000${shard}-of-00002.gguf`));
-    for (const path of shards) writeFileSync(path, ggufBytes({}));
+    for (const [no, path] of shards.entries()) {
+      writeFileSync(path, ggufBytes({ entries: splitEntries(no, 2, 2) }));
+    }
     expect(await failureOf(shards[0] ?? "")).toMatchObject({ code: "PREFAULT_INVALID_MODEL" });
   });
 
@@ -164,7 +172,7 @@ test(`of ${INPUTS} models that are wrong in some way each is a model or an error
     const { outcomes } = output;
     opened += Object.values(outcomes).reduce((sum, count) => sum + count, 0);
     // Else nothing but the first check was tried.
-    for (const kind of ["gguf", "split", "safetensors", "index"]) {
+    for (const kind of ["gguf", "split", "llamafile", "safetensors", "index"]) {
       expect(outcomes[`${kind}: model`], kind).toBeGreaterThan(INPUTS / PROCESSES / 1000);
     }
   }

@@ -2,12 +2,12 @@ import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 
 import { basename, join } from "node:path";
 import { gguf } from "@huggingface/gguf";
 import { describe, expect, test } from "vitest";
-import { shardPaths } from "../../../src/model/gguf.ts";
 import { openModel } from "../../../src/model/open-model.ts";
 import {
   arrayEntry,
   type GgufHeader,
   ggufBytes,
+  splitEntries,
   stringEntry,
   tensorInfo,
 } from "../../helpers/gguf-bytes.ts";
@@ -131,25 +131,6 @@ describe("a split GGUF model", () => {
       path: paths[1],
     });
   });
-
-  test("has shards beside the one that was named", () => {
-    expect(shardPaths("/models/a.b-00002-of-00003.gguf")).toEqual([
-      "/models/a.b-00001-of-00003.gguf",
-      "/models/a.b-00002-of-00003.gguf",
-      "/models/a.b-00003-of-00003.gguf",
-    ]);
-    expect(shardPaths("model.gguf")).toEqual(["model.gguf"]);
-    expect(shardPaths("model-1-of-2.gguf")).toEqual(["model-1-of-2.gguf"]);
-  });
-
-  test.each([
-    "m-00001-of-00000.gguf",
-    "m-00000-of-00002.gguf",
-    "m-00003-of-00002.gguf",
-    "m-00001-of-99999.gguf",
-  ])("cannot be named %s", (name) => {
-    expect(() => shardPaths(name)).toThrow("which cannot be");
-  });
 });
 
 describe("a GGUF file that is not what it should be", () => {
@@ -199,8 +180,17 @@ describe("a GGUF file that is not what it should be", () => {
       { tensors: [tensorInfo({ shape: [2n ** 32n, 2n ** 32n] })] },
     ],
     ["a thousand dimensions", { tensors: [tensorInfo({ dimensions: 1000 })] }],
-    ["an element type that is not known", { tensors: [tensorInfo({ type: 200 })] }],
-    ["an element type that was removed", { tensors: [tensorInfo({ type: 4 })] }],
+    ["a key longer than the format allows", { entries: [stringEntry("k".repeat(65_536), "v")] }],
+    [
+      "a tensor's name longer than the format allows",
+      { tensors: [tensorInfo({ name: "t".repeat(70_000) })] },
+    ],
+    [
+      "an unknown element type past the end of the file",
+      { tensors: [tensorInfo({ type: 200, offset: 4096n })] },
+    ],
+    ["a split.no that is none of its split.count", { entries: splitEntries(3, 3, 1) }],
+    ["a split.count that no model has", { entries: splitEntries(0, 4_000_000_000, 1) }],
   ])("is refused with %s", async (_, header) => {
     const path = write(ggufBytes(header));
     await expect(openModel(path)).rejects.toMatchObject(invalid(path));
@@ -224,4 +214,80 @@ test("copies of a model's shards under another name are that model", async () =>
     return copy;
   });
   expect((await openModel(copies[0] ?? "")).tensors).toEqual(tensors);
+});
+
+describe("an element type", () => {
+  const two = (type: number, shape: bigint[], secondAt: bigint, dataBytes: number) =>
+    open({
+      tensors: [
+        tensorInfo({ name: "a", type, shape }),
+        tensorInfo({ name: "b", type, shape, offset: secondAt }),
+      ],
+      dataBytes,
+    });
+  const lengths = async (model: ReturnType<typeof open>) =>
+    (await model).tensors.map(({ byteLength, dtype }) => [byteLength, dtype]);
+
+  // Bytes of a row of 256 elements, twice: what ik_llama.cpp, bitnet.cpp and others write.
+  test.each([
+    [133, "Q6_0", 8 * 26],
+    [137, "IQ2_K", 76],
+    [144, "IQ4_KS", 136 + 4],
+    [145, "IQ2_KS", 70 + 2],
+    [151, "Q8_KV", 8 * 32 + 8],
+    [156, "IQ3_KS", 102 + 2],
+    [158, "IQ1_KT", 56 + 4],
+    [212, "Q4_K_R4", 144],
+    [219, "IQ1_S_R4", 8 * 6 + 2],
+    [399, "Q8_K_R8", 258],
+    [42, "Q2_0", 4 * 18],
+    [143, "PTQ1_0", 2 * 28],
+  ])("%i is %s, with what stands in front of each row", async (type, name, rowBytes) => {
+    const bytes = 2 * rowBytes;
+    const padded = Math.ceil(bytes / 32) * 32;
+    expect(await lengths(two(type, [256n, 2n], BigInt(padded), padded + bytes))).toEqual([
+      [bytes, name],
+      [bytes, name],
+    ]);
+  });
+
+  test.each([0, 32])("I2_S has %d bytes behind its rows", async (tail) => {
+    const bytes = 128 + tail;
+    const model = two(36, [256n, 2n], BigInt(bytes), 2 * bytes);
+    expect(await lengths(model)).toEqual([
+      [bytes, "I2_S"],
+      [bytes, "I2_S"],
+    ]);
+  });
+
+  test("that is not known is as long as the distance to the next tensor, and a note says so", async () => {
+    const model = await two(200, [8n], 96n, 96 + 40);
+    expect(model.tensors.map(({ byteLength, dtype }) => [byteLength, dtype])).toEqual([
+      [96, "type 200"],
+      [40, "type 200"],
+    ]);
+    expect(model.notes).toEqual([expect.stringMatching(/type 200 of a and 1 more is not known/)]);
+  });
+
+  test("is what the offsets say where a fork gives its number to another", async () => {
+    const model = await two(36, [256n, 2n], 608n, 1216);
+    expect(model.tensors.map(({ byteLength }) => byteLength)).toEqual([608, 608]);
+    expect(model.notes).toEqual([expect.stringMatching(/type 36 .* is another than I2_S/)]);
+    const smaller = await two(42, [256n, 2n], 64n, 128);
+    expect(smaller.tensors.map(({ byteLength }) => byteLength)).toEqual([64, 64]);
+  });
+
+  test("that every fork agrees on is as long as it says, whatever the offsets are", async () => {
+    const model = await two(0, [8n], 4096n, 4096 + 32);
+    expect(model.tensors.map(({ byteLength }) => byteLength)).toEqual([32, 32]);
+    expect(model.notes).toEqual([]);
+  });
+});
+
+test("a header that is being read when the signal fires is given up", async () => {
+  const { paths } = await synthetic("dense");
+  const reason = new Error("no longer wanted");
+  await expect(
+    openModel(paths[0] ?? "", { signal: AbortSignal.abort(reason) }),
+  ).rejects.toMatchObject({ code: "PREFAULT_ABORTED", cause: reason });
 });

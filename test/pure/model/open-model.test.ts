@@ -1,17 +1,10 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { modelPaths, openModel } from "../../../src/model/open-model.ts";
+import { openModel } from "../../../src/model/open-model.ts";
 import { temporaryFolder } from "../../helpers/temporary-folder.ts";
 
 const folder = temporaryFolder();
-
-function directory(name: string, ...files: string[]): string {
-  const path = join(folder, name);
-  mkdirSync(path);
-  for (const file of files) writeFileSync(join(path, file), "x");
-  return path;
-}
 
 describe("a file of no known format", () => {
   test("is one region, the whole of it", async () => {
@@ -40,55 +33,12 @@ describe("a file of no known format", () => {
   });
 });
 
-describe("the models of a path", () => {
-  test("are the file itself", async () => {
-    const file = join(directory("one", "any.bin"), "any.bin");
-    expect(await modelPaths(file)).toEqual([file]);
-  });
-
-  test("are those in a directory, by name, and nothing else that is there", async () => {
-    const path = directory("several", "b.gguf", "a.safetensors", "readme.md", "c.gguf.part");
-    mkdirSync(join(path, "below"));
-    writeFileSync(join(path, "below", "d.gguf"), "x");
-    expect(await modelPaths(path)).toEqual([join(path, "a.safetensors"), join(path, "b.gguf")]);
-  });
-
-  test("name the shards of a model once", async () => {
-    const path = directory(
-      "split",
-      "m-00001-of-00002.gguf",
-      "m-00002-of-00002.gguf",
-      "n-00001-of-00002.gguf",
-      "n-00002-of-00002.gguf",
-    );
-    expect(await modelPaths(path)).toEqual([
-      join(path, "m-00001-of-00002.gguf"),
-      join(path, "n-00001-of-00002.gguf"),
-    ]);
-  });
-
-  test("are reached by the index where there is one", async () => {
-    const path = directory(
-      "indexed",
-      "model-00001-of-00002.safetensors",
-      "model-00002-of-00002.safetensors",
-      "model.safetensors.index.json",
-    );
-    expect(await modelPaths(path)).toEqual([join(path, "model.safetensors.index.json")]);
-  });
-
-  test("are not found in a directory without any", async () => {
-    const path = directory("without", "readme.md");
-    await expect(modelPaths(path)).rejects.toMatchObject({
-      code: "PREFAULT_NOT_FOUND",
-      message: expect.stringContaining("directory without models"),
-    });
-  });
-
-  test("are not found where nothing is", async () => {
-    await expect(modelPaths(join(folder, "absent"))).rejects.toMatchObject({
-      code: "PREFAULT_NOT_FOUND",
-      errno: "ENOENT",
-    });
+test("a file that is not there names the unfinished download of it", async () => {
+  const path = join(folder, "absent.gguf");
+  writeFileSync(`${path}.part`, "x");
+  await expect(openModel(path)).rejects.toMatchObject({
+    code: "PREFAULT_NOT_FOUND",
+    errno: "ENOENT",
+    message: expect.stringContaining("absent.gguf.part is an unfinished download of it"),
   });
 });

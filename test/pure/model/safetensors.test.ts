@@ -1,5 +1,6 @@
-import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openModel } from "../../../src/model/open-model.ts";
 import { temporaryFolder } from "../../helpers/temporary-folder.ts";
@@ -68,6 +69,15 @@ describe("a safetensors model", () => {
   });
 });
 
+test.each([
+  ["adapter_model.safetensors", "t"],
+  ["lora.safetensors", "base_model.model.layers.0.self_attn.q_proj.lora_A.weight"],
+])("an adapter is told by the name %s and its tensors", async (name, tensor) => {
+  const path = join(folder, name);
+  renameSync(write(JSON.stringify({ [tensor]: entry })), path);
+  expect((await openModel(path)).kind).toBe("adapter");
+});
+
 describe("a safetensors file that is not what it should be", () => {
   const invalid = (path: string) => ({ code: "PREFAULT_INVALID_MODEL", path });
 
@@ -123,8 +133,10 @@ describe("an index of shards", () => {
   test.each([
     "../outside.safetensors",
     "..",
-    "below/shard.safetensors",
+    "below/../../outside.safetensors",
     "/etc/passwd",
+    "C:/outside.safetensors",
+    "nul\0byte",
     "..\\outside.safetensors",
     "",
     7,
@@ -134,8 +146,39 @@ describe("an index of shards", () => {
     await expect(openModel(path)).rejects.toMatchObject({
       code: "PREFAULT_INVALID_MODEL",
       path,
-      message: expect.stringContaining("is not a plain file name"),
+      message: expect.stringContaining("is not a file name inside its folder"),
     });
+  });
+
+  test("may name files in folders below it, and as ./x", async () => {
+    const below = join(folder, "below");
+    mkdirSync(below);
+    const [one, two] = [write(header(entry)), write(JSON.stringify({ u: entry }))];
+    renameSync(one, join(below, "one.safetensors"));
+    const path = writeIndex({ t: "below/one.safetensors", u: `./${basename(two)}` });
+    const model = await openModel(path);
+    expect(model.tensors.map(({ name }) => name).sort()).toEqual(["t", "u"]);
+    expect(model.notes).toEqual([]);
+  });
+
+  test.each(["model.safetensors.index.fp16.json", "model.fp16.safetensors.index.json"])(
+    "of a variant may be called %s",
+    async (name) => {
+      const path = join(folder, name);
+      writeFileSync(path, JSON.stringify({ weight_map: { t: basename(write(header(entry))) } }));
+      expect((await openModel(path)).tensors).toMatchObject([{ name: "t" }]);
+    },
+  );
+
+  test("says which tensor none of its files has", async () => {
+    const path = writeIndex({ t: basename(write(header(entry))), absent: basename(write("{}")) });
+    expect((await openModel(path)).notes).toEqual([expect.stringContaining("the tensor absent")]);
+  });
+
+  test("that is no regular file is refused before a byte of it is read", async () => {
+    const path = join(folder, "pipe.safetensors.index.json");
+    execFileSync("mkfifo", [path]);
+    await expect(openModel(path)).rejects.toMatchObject({ code: "PREFAULT_NOT_A_FILE" });
   });
 
   test.each([

@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Model, openModel, PrefaultError } from "prefault";
+import { archive } from "../../helpers/zip-bytes.ts";
 import { ggufInput } from "../fuzz/gguf-input.ts";
 import { mutate } from "../fuzz/mutate.ts";
 import { indexInput, safetensorsInput } from "../fuzz/safetensors-input.ts";
@@ -46,14 +47,26 @@ const KINDS = {
     const count = 1 + random.below(3);
     for (let shard = 1; shard <= 3; shard++) {
       const path = file(`split-0000${shard}-of-0000${count}.gguf`);
+      const split = { no: shard - 1, count, tensors: count };
       if (random.chance(0.1)) rmSync(path, { force: true });
-      else
-        writeFileSync(
-          path,
-          random.chance(0.8) ? ggufInput(random) : someBytes(ggufInput(random), random),
-        );
+      else {
+        const bytes = ggufInput(random, random.chance(0.95) ? split : undefined);
+        writeFileSync(path, random.chance(0.8) ? bytes : someBytes(bytes, random));
+      }
     }
     return file(`split-0000${1 + random.below(count + 1)}-of-0000${count}.gguf`);
+  },
+  llamafile(file: Place, random: Random) {
+    const options = { zip64: random.chance(0.5), relative: random.chance(0.5) };
+    const entries = Array.from({ length: random.below(3) }, (_, index) => ({
+      name: `${index}.gguf`,
+      data: ggufInput(random),
+      method: random.chance(0.9) ? 0 : 8,
+      padding: random.below(40),
+    }));
+    const bytes = archive(entries, { prefix: Buffer.from("MZqFpD='\n"), ...options });
+    writeFileSync(file("model.llamafile"), someBytes(bytes, random));
+    return file("model.llamafile");
   },
   safetensors(file: Place, random: Random) {
     writeFileSync(file("model.safetensors"), someBytes(safetensorsInput(random), random));
@@ -74,12 +87,13 @@ const SHARES: readonly Kind[] = [
   "gguf",
   "gguf",
   "split",
+  "llamafile",
   "safetensors",
   "safetensors",
   "index",
 ];
 
-function flaw({ files, tensors }: Model): string | null {
+function flaw({ files, tensors, format }: Model): string | null {
   const sizes = files.map(({ path }) => statSync(path).size);
   const outside = files.find(({ path }) => !path.startsWith(`${folder}/`));
   if (outside !== undefined) return `opened ${outside.path}`;
@@ -87,7 +101,8 @@ function flaw({ files, tensors }: Model): string | null {
   for (const { name, file: index, offset, byteLength } of tensors) {
     const size = sizes[index] ?? -1;
     const numbers = Number.isSafeInteger(offset) && Number.isSafeInteger(byteLength);
-    if (!numbers || offset < 8 || byteLength < 0 || offset + byteLength > size) {
+    const least = format === "file" ? 0 : 8;
+    if (!numbers || offset < least || byteLength < 0 || offset + byteLength > size) {
       return `tensor ${name} at ${offset}, ${byteLength} bytes, in a file of ${size}`;
     }
     if (names.has(name)) return `two tensors ${name}`;

@@ -1,15 +1,28 @@
 import type { Random } from "../random.ts";
 import { EDGES } from "./mutate.ts";
 
-/** Writes GGUF headers whose every part may be what no writer would write; most are nearly valid. */
-export function ggufInput(random: Random): Buffer {
+/** What a shard says of itself. */
+export interface SplitInput {
+  readonly no: number;
+  readonly count: number;
+  readonly tensors: number;
+}
+
+/**
+ * Writes GGUF headers whose every part may be what no writer would write; most are nearly valid.
+ *
+ * @param split makes it a shard, with one tensor of its own
+ */
+export function ggufInput(random: Random, split?: SplitInput): Buffer {
   const version = random.chance(0.9) ? 3 : random.pick([0, 1, 2, 4, 2 ** 24, 2 ** 31]);
   const word = version === 1 ? u32 : u64;
   const entries = Array.from({ length: random.below(6) }, () => entry(random, word));
   if (random.chance(0.3)) entries.push(alignment(random, word));
-  const tensors = Array.from({ length: random.below(6) }, (_, index) =>
-    tensor(random, word, index),
-  );
+  const tensors =
+    split === undefined
+      ? Array.from({ length: random.below(6) }, (_, index) => tensor(random, word, index))
+      : [tensor(random, word, 0, `blk.${split.no}.w`)];
+  if (split !== undefined) entries.push(...splitEntries(random, word, split));
   const tensorCount = random.chance(0.95) ? BigInt(tensors.length) : random.pick(EDGES);
   const entryCount = random.chance(0.95) ? BigInt(entries.length) : random.pick(EDGES);
   const header = Buffer.concat([
@@ -83,14 +96,22 @@ function alignment(random: Random, word: Word): Buffer {
   return Buffer.concat([key, u32(type), bytes]);
 }
 
-function tensor(random: Random, word: Word, index: number): Buffer {
+function splitEntries(random: Random, word: Word, { no, count, tensors }: SplitInput): Buffer[] {
+  return Object.entries({ no, count, "tensors.count": tensors }).map(([name, said]) => {
+    const key = Buffer.from(`split.${name}`);
+    const value = random.chance(0.97) ? BigInt(said) : random.pick(EDGES);
+    return Buffer.concat([word(BigInt(key.length)), key, u32(4n), u32(value)]);
+  });
+}
+
+function tensor(random: Random, word: Word, index: number, usual = `blk.${index}.w`): Buffer {
   const dimensions = random.chance(0.95) ? random.below(5) : random.below(2 ** 16);
   const shape = Array.from({ length: Math.min(dimensions, 9) }, () =>
     word(random.chance(0.9) ? BigInt(1 + random.below(8)) : random.pick(EDGES)),
   );
-  const type = random.chance(0.9) ? random.pick([0, 1, 2, 8, 14, 24]) : random.below(200);
+  const type = random.chance(0.9) ? random.pick([0, 1, 2, 8, 14, 24]) : random.below(400);
   const offset = random.chance(0.85) ? BigInt(32 * index) : random.pick(EDGES);
-  const name = random.chance(0.9) ? `blk.${index}.w` : random.pick(["", "same", "../x", "\0"]);
+  const name = random.chance(0.9) ? usual : random.pick(["", "same", "../x", "\0"]);
   return Buffer.concat([
     text(random, word, name),
     u32(BigInt(dimensions)),

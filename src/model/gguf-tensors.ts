@@ -1,0 +1,103 @@
+import { ggmlByteLength, ggmlTypeName, isSettled } from "./ggml-types.ts";
+import { BadHeader, type GgufTensorInfo } from "./gguf-header.ts";
+import type { ModelFile, Tensor } from "./model.ts";
+
+/** Where the tensor data of a GGUF lies in its file, in bytes. */
+export interface DataSpan {
+  readonly start: number;
+  /** Where the file ends, or the GGUF within it. */
+  readonly end: number;
+  readonly alignment: number;
+}
+
+/** A tensor with its place, and the room up to the next one. */
+interface Placed {
+  readonly info: GgufTensorInfo;
+  readonly offset: bigint;
+  readonly room: bigint;
+  /** Nothing lies behind it: its room is what is left of the file. */
+  readonly isLast: boolean;
+}
+
+/**
+ * Gives each tensor of a file its place and its length, in the order of the header.
+ *
+ * The length is what the type says. Where the type is not known, or the offsets of the file contradict
+ * what is known of it (a fork may use a number for something else), it is the distance to the next
+ * tensor instead, padding included, and a note says so.
+ *
+ * @throws {@link BadHeader} for a tensor that does not lie within the file
+ */
+export function placeTensors(
+  infos: readonly GgufTensorInfo[],
+  { start, end: endOffset, alignment }: DataSpan,
+  { path }: ModelFile,
+): { tensors: Tensor[]; notes: string[] } {
+  const end = BigInt(endOffset);
+  const placed = placesOf(infos, BigInt(start), end);
+  const unknown = new Set(placed.filter((each) => isUnknown(each, alignment)).map(typeOf));
+  const tensors = placed.map((each): Tensor => {
+    const { info, offset, room } = each;
+    const length = unknown.has(info.type) ? room : knownLength(each);
+    // Compared as integers of any size: a hostile offset may be near 2^64.
+    if (length < 0n || offset + length > end) {
+      throw new BadHeader(
+        `tensor ${info.name} ends at byte ${offset + length} of a file of ${end} ` +
+          "(truncated, or still being downloaded?)",
+      );
+    }
+    return {
+      name: info.name,
+      file: 0,
+      offset: Number(offset),
+      byteLength: Number(length),
+      dtype: unknown.has(info.type) ? `type ${info.type}` : ggmlTypeName(info.type),
+      shape: info.shape.map(Number),
+    };
+  });
+  return { tensors, notes: [...unknown].map((type) => unknownNote(type, infos, path)) };
+}
+
+function placesOf(infos: readonly GgufTensorInfo[], start: bigint, end: bigint): Placed[] {
+  const offsets = [...new Set(infos.map(({ offset }) => offset))].sort((one, other) =>
+    one < other ? -1 : one > other ? 1 : 0,
+  );
+  const next = new Map(offsets.map((offset, at) => [offset, offsets[at + 1]]));
+  return infos.map((info) => {
+    const following = next.get(info.offset);
+    const offset = start + info.offset;
+    // What lies past the end has no room; the tensor before it ends where the file does.
+    const limit = following === undefined || start + following > end ? end : start + following;
+    return { info, offset, room: limit - offset, isLast: following === undefined };
+  });
+}
+
+/**
+ * Whether the length of the type has to come from the offsets. Two tensors of a settled type that
+ * overlap are the file's own business: an engine reads both as long as their type says.
+ */
+function isUnknown({ info, room, isLast }: Placed, alignment: number): boolean {
+  const known = ggmlByteLength(info.type, info.shape);
+  if (known === undefined) return true;
+  if (isSettled(info.type) || isLast) return false;
+  return known.least > room || room - known.most >= BigInt(alignment);
+}
+
+function knownLength({ info, room }: Placed): bigint {
+  const { least, most } = ggmlByteLength(info.type, info.shape) ?? { least: room, most: room };
+  return most > room ? least : most;
+}
+
+function typeOf({ info }: Placed): number {
+  return info.type;
+}
+
+function unknownNote(type: number, infos: readonly GgufTensorInfo[], path: string): string {
+  const names = infos.filter((info) => info.type === type).map(({ name }) => name);
+  const more = names.length > 1 ? ` and ${names.length - 1} more` : "";
+  const why =
+    ggmlByteLength(type, []) === undefined
+      ? "is not known"
+      : `is another than ${ggmlTypeName(type)}, by the offsets`;
+  return `${path}: the tensor type ${type} of ${names[0]}${more} ${why}; their sizes are the distances to the next tensors`;
+}

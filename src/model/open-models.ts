@@ -1,0 +1,130 @@
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { PrefaultError } from "../errors.ts";
+import { fileIdentity } from "../files.ts";
+import { type FailedPath, findModels } from "./folder.ts";
+import { describeKind } from "./kind.ts";
+import type { Model } from "./model.ts";
+import { type OpenPathOptions, openPath } from "./open-model.ts";
+import { INDEX_NAME } from "./stand-in.ts";
+
+export type { FailedPath } from "./folder.ts";
+
+/** A set of models, as far as it could be opened. */
+export interface OpenedModels {
+  /** Each once, in the order of the paths. */
+  readonly models: readonly Model[];
+  /** What could not be opened; the others were. */
+  readonly failures: readonly FailedPath[];
+  /** About the set: what was left out, and why. Each model has notes of its own. */
+  readonly notes: readonly string[];
+}
+
+/** A path that waits to be opened. */
+interface Waiting {
+  readonly path: string;
+  /** Found in a folder, and not named by anybody. */
+  readonly isFound: boolean;
+  /** Files that led to it: a manifest, a Modelfile. */
+  readonly steps: number;
+}
+
+const MOST_STEPS = 4;
+const MISSING_SHARD_NAME = /-\d+-of-\d+\.safetensors$/i;
+
+/**
+ * Opens every model that the paths stand for: files, folders, and files that name others. One that
+ * cannot be opened is reported, and the others are opened all the same.
+ *
+ * @throws {@link PrefaultError} what `openModel` throws, where there is a single file and it fails;
+ *   `PREFAULT_ABORTED`
+ */
+export async function openModels(
+  paths: readonly string[],
+  options: OpenPathOptions = {},
+): Promise<OpenedModels> {
+  const opening = new Opening(options);
+  for (const path of paths) await opening.open({ path, isFound: false, steps: 0 });
+  const { models, failures } = opening;
+  const [only] = failures;
+  if (models.length === 0 && failures.length === 1 && only !== undefined) throw only.error;
+  return opening;
+}
+
+class Opening implements OpenedModels {
+  readonly models: Model[] = [];
+  readonly failures: FailedPath[] = [];
+  readonly notes: string[] = [];
+  readonly #options: OpenPathOptions;
+  /** Files that belong to a model that is open already. */
+  readonly #covered = new Set<string>();
+  /** Folders with an index that could not be opened: the shards in them are no models of their own. */
+  readonly #broken = new Set<string>();
+
+  constructor(options: OpenPathOptions) {
+    this.#options = options;
+  }
+
+  async open(waiting: Waiting): Promise<void> {
+    const { path, steps } = waiting;
+    try {
+      if (await isFolder(path)) return await this.#openFolder(path, steps);
+      if (await this.#isKnown(waiting)) return;
+      const opened = await openPath(path, this.#options);
+      if ("model" in opened) return this.#add(opened.model, waiting);
+      if (steps === MOST_STEPS) throw leadsNowhere(path);
+      for (const next of opened.leadsTo) {
+        await this.open({ path: next, isFound: waiting.isFound, steps: steps + 1 });
+      }
+    } catch (error) {
+      if (!PrefaultError.is(error) || error.code === "PREFAULT_ABORTED") throw error;
+      if (INDEX_NAME.test(path)) this.#broken.add(dirname(path));
+      this.#fail({ path, error });
+    }
+  }
+
+  async #openFolder(path: string, steps: number): Promise<void> {
+    const { paths, failures, notes } = await findModels(path);
+    this.notes.push(...notes);
+    for (const failure of failures) this.#fail(failure);
+    for (const found of paths) await this.open({ path: found, isFound: true, steps });
+  }
+
+  async #isKnown({ path, isFound }: Waiting): Promise<boolean> {
+    if (isFound && MISSING_SHARD_NAME.test(path) && this.#broken.has(dirname(path))) return true;
+    const identity = await fileIdentity(path).catch(() => undefined);
+    return identity !== undefined && this.#covered.has(identity);
+  }
+
+  #add(model: Model, { path, isFound }: Waiting): void {
+    for (const { identity } of model.files) if (identity !== undefined) this.#covered.add(identity);
+    const { kind = "model" } = model;
+    const isCompanion = isFound && kind !== "model" && this.#options.asBytes !== true;
+    if (isCompanion) {
+      const what = `${path} is ${describeKind(kind)}`;
+      const isLeftOut = kind === "imatrix";
+      this.notes.push(`${what}; ${isLeftOut ? "it was left out" : "the whole of it counts"}`);
+      if (isLeftOut) return;
+    }
+    this.models.push(model);
+  }
+
+  /** A shard that is missing or broken is found out by each of the others. */
+  #fail(failure: FailedPath): void {
+    const { code, path } = failure.error;
+    const isKnown = this.failures.some(({ error }) => error.code === code && error.path === path);
+    if (!isKnown) this.failures.push(failure);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+function leadsNowhere(path: string): PrefaultError {
+  const message = `${path} leads from file to file, and to no model`;
+  return new PrefaultError("PREFAULT_INVALID_MODEL", message, { path });
+}

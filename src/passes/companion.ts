@@ -1,0 +1,35 @@
+import { basename } from "node:path";
+import { describeKind } from "../model/kind.ts";
+import type { Model } from "../model/model.ts";
+import type { PassName, PassPlan } from "./pass.ts";
+
+/**
+ * A plan for what is loaded beside a model. A placement speaks of the model's layers and says nothing
+ * of it: it is made resident as a whole, since an engine reads all of it while it loads. An importance
+ * matrix is not read at all.
+ */
+export function companionPlan(model: Model, pass: PassName): PassPlan {
+  const { kind = "model" } = model;
+  const what = `${model.files[0]?.path ?? ""} is ${describeKind(kind)}`;
+  const whole = model.files.map(({ path, byteLength }, file) => ({
+    tensor: {
+      name: basename(path),
+      file,
+      offset: 0,
+      byteLength,
+      dtype: "bytes",
+      shape: [byteLength],
+    },
+    reason: `${kind}, the whole file`,
+  }));
+  if (kind === "imatrix") {
+    const elsewhere = whole.map((each) => ({ ...each, place: "unused" as const }));
+    return { pass, runs: [], elsewhere, notes: [`${what}; it was left out`] };
+  }
+  return {
+    pass,
+    runs: [{ label: kind, gate: "fits-in-free-ram", regions: whole }],
+    elsewhere: [],
+    notes: [`${what}; the placement says nothing of it, so the whole file counts`],
+  };
+}
