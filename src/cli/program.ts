@@ -37,8 +37,8 @@ Examples:
 
 A pasted line may be one of llama.cpp, ik_llama.cpp, koboldcpp, llama-bench,
 llama-cpp-python, llamafile or Ollama's runner, also behind docker run, env or
-sudo. LLAMA_ARG_* variables, --models-preset and -hf (in the local caches) count.
-A placement given before -- goes before the line's own.
+sudo. LLAMA_ARG_* variables, --models-preset and -hf (in the local caches)
+count. A placement given before -- goes before the line's own.
 
 A file that is called like a command: prefault warm plan, or prefault ./plan.
 

@@ -1,4 +1,5 @@
 import type { PassName, Placement } from "../passes/index.ts";
+import type { Environment } from "./command-line.ts";
 import type { EngineName } from "./engines.ts";
 
 /** What a file is to the engine. */
@@ -39,4 +40,15 @@ export interface Launch {
   readonly warmsUp: boolean;
   /** ik_llama.cpp's `--defer-experts`: the mapping is not populated at load. */
   readonly defersExperts: boolean;
+}
+
+/** What reading a line needs besides the line. */
+export interface LaunchContext {
+  /** The environment that the engine would be started in. */
+  readonly env: Environment;
+  /** What the user knows better than the line: each field of it goes before the line's. */
+  readonly placement?: Placement;
+  /** Files that stand for the line's model, which may then be missing. */
+  readonly operands?: readonly string[];
+  readonly signal?: AbortSignal;
 }
