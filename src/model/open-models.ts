@@ -100,13 +100,10 @@ class Opening implements OpenedModels {
     for (const { identity } of model.files) if (identity !== undefined) this.#covered.add(identity);
     const { kind = "model" } = model;
     const isCompanion = isFound && kind !== "model" && this.#options.asBytes !== true;
-    if (isCompanion) {
-      const what = `${path} is ${describeKind(kind)}`;
-      const isLeftOut = kind === "imatrix";
-      this.notes.push(`${what}; ${isLeftOut ? "it was left out" : "the whole of it counts"}`);
-      if (isLeftOut) return;
-    }
-    this.models.push(model);
+    const what = `${path} is ${describeKind(kind)}`;
+    if (isCompanion && kind === "imatrix") this.notes.push(`${what}; it was left out`);
+    else if (isCompanion) this.models.push(withNote(model, `${what}; the whole of it counts`));
+    else this.models.push(model);
   }
 
   /** A shard that is missing or broken is found out by each of the others. */
@@ -115,6 +112,10 @@ class Opening implements OpenedModels {
     const isKnown = this.failures.some(({ error }) => error.code === code && error.path === path);
     if (!isKnown) this.failures.push(failure);
   }
+}
+
+function withNote(model: Model, note: string): Model {
+  return { ...model, notes: [...(model.notes ?? []), note] };
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -96,8 +96,8 @@ describe("a folder", () => {
     expect(models.map(({ kind }) => kind)).toEqual(["model", "mmproj"]);
     expect(notes).toEqual([
       expect.stringMatching(/imatrix\.gguf is an importance matrix.*left out/),
-      expect.stringMatching(/mmproj\.gguf is a projector/),
     ]);
+    expect(models[1]?.notes).toEqual([expect.stringMatching(/mmproj\.gguf is a projector/)]);
   });
 
   test("is left of nothing when it is only looked at or dropped", async () => {
