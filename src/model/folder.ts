@@ -1,6 +1,6 @@
 import type { Dirent } from "node:fs";
 import { open, readdir, readFile, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { PrefaultError } from "../errors.ts";
 import { asFileError } from "../files.ts";
 import { UNFINISHED } from "./model-file.ts";
@@ -136,7 +136,8 @@ class Walk implements FolderContents {
         this.notes.push(`${join(folder, name)} is an unfinished download and was left out`);
       }
     }
-    if (basename(folder) !== "blobs") return;
+    // Docker's store has them in blobs/sha256.
+    if (basename(folder) !== "blobs" && basename(dirname(folder)) !== "blobs") return;
     for (const name of names) {
       const path = join(folder, name);
       if (!MODEL_NAME.test(name) && !UNFINISHED.test(name) && (await isModel(path))) {

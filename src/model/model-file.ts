@@ -18,7 +18,7 @@ export function expectContents({ path, byteLength }: OpenFile): void {
 
 /** What downloaders and browsers put behind the name of a file while it is not complete. */
 export const UNFINISHED =
-  /[.-](part|partial|incomplete|tmp|temp|download|downloading|crdownload|aria2|!qb|opdownload)$/i;
+  /[.-](part|partial|incomplete|tmp|temp|download|downloading|downloadinprogress|crdownload|aria2|!qb|opdownload|partial-\d+)$/i;
 
 /** Where the Hugging Face client keeps unfinished files of a folder that it downloads into. */
 const HUGGING_FACE_DOWNLOADS = join(".cache", "huggingface", "download");

@@ -3,12 +3,14 @@ import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { PrefaultError } from "../errors.ts";
 
-/** What of a manifest's layers are weights, the model first. */
+/** What of a manifest's layers are weights, the model first; Docker's store is like Ollama's. */
 const WEIGHTS: readonly RegExp[] = [
   /^application\/vnd\.ollama\.image\.model$/,
   /^application\/vnd\.ollama\.image\.tensor$/,
+  /^application\/vnd\.docker\.ai\.(gguf|safetensors)\b/,
   /^application\/vnd\.ollama\.image\.projector$/,
   /^application\/vnd\.ollama\.image\.adapter$/,
+  /^application\/vnd\.docker\.ai\.(mmproj|lora)\b/,
 ];
 const DIGEST = /^sha256[:-]([0-9a-f]{64})$/;
 
@@ -44,27 +46,19 @@ function isLayer(layer: unknown): layer is Layer {
 /**
  * The files of the weights that a manifest names.
  *
- * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL` for a manifest without weights,
- *   `PREFAULT_MISSING_SHARD` for a blob that is not there
+ * @throws {@link PrefaultError} `PREFAULT_MISSING_SHARD` for a blob that is not there
  */
 export async function blobsOfManifest(path: string, digests: readonly string[]): Promise<string[]> {
-  if (digests.length === 0) {
-    throw new PrefaultError(
-      "PREFAULT_INVALID_MODEL",
-      `${path} is an Ollama manifest that names no weights (a model in the cloud has none here)`,
-      { path },
-    );
-  }
   const stores = [storeOfManifest(path), ...localStores()].filter((each) => each !== undefined);
   const blobs: string[] = [];
   for (const digest of digests) {
-    const candidates = stores.map((store) => blobPath(store, digest));
+    const candidates = stores.flatMap((store) => blobPaths(store, digest));
     const found = await firstThere(candidates);
     if (found === undefined) {
       throw new PrefaultError(
         "PREFAULT_MISSING_SHARD",
-        `${path} is an Ollama manifest, and the blob that it names is missing: ${candidates[0] ?? digest} ` +
-          "(an unfinished ollama pull?)",
+        `${path} is a manifest, and the blob that it names is missing: ${candidates[0] ?? digest} ` +
+          "(an unfinished pull?)",
         { path: candidates[0] ?? path },
       );
     }
@@ -94,7 +88,9 @@ export async function findNamed(name: string, modelfile: string): Promise<string
     isAbsolute(path) ? path : resolve(dirname(modelfile), path),
     ...(digest === undefined
       ? []
-      : [...siblingStores(modelfile), ...localStores()].map((store) => blobPath(store, digest))),
+      : [...siblingStores(modelfile), ...localStores()].flatMap((store) =>
+          blobPaths(store, digest),
+        )),
     ...manifestPaths(name, [...siblingStores(modelfile), ...localStores()]),
   ]);
 }
@@ -133,8 +129,10 @@ function localStores(): string[] {
   ].filter((each): each is string => each !== undefined && each !== "");
 }
 
-function blobPath(store: string, digest: string): string {
-  return join(store, "blobs", digest.replace(":", "-"));
+/** As Ollama keeps a blob, and as Docker does. */
+function blobPaths(store: string, digest: string): string[] {
+  const [algorithm = "", hash = ""] = digest.split(/[:-]/);
+  return [join(store, "blobs", `${algorithm}-${hash}`), join(store, "blobs", algorithm, hash)];
 }
 
 async function firstThere(paths: readonly string[]): Promise<string | undefined> {

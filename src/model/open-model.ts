@@ -47,7 +47,9 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   for (let steps = 0; steps < MOST_STEPS; steps++) {
     const opened = await openPath(next, options);
     if ("model" in opened) return opened.model;
-    next = opened.leadsTo[0] ?? next;
+    const [first] = opened.leadsTo;
+    if (first === undefined) throw namesNothing(next);
+    next = first;
   }
   throw new PrefaultError(
     "PREFAULT_INVALID_MODEL",
@@ -55,6 +57,15 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
     {
       path,
     },
+  );
+}
+
+/** For a manifest without weights. */
+export function namesNothing(path: string): PrefaultError {
+  return new PrefaultError(
+    "PREFAULT_INVALID_MODEL",
+    `${path} is a manifest that names no weights (a model in the cloud has none here)`,
+    { path },
   );
 }
 

@@ -5,7 +5,7 @@ import { fileIdentity } from "../files.ts";
 import { type FailedPath, findModels } from "./folder.ts";
 import { describeKind } from "./kind.ts";
 import type { Model } from "./model.ts";
-import { type OpenPathOptions, openPath } from "./open-model.ts";
+import { namesNothing, type OpenPathOptions, openPath } from "./open-model.ts";
 import { INDEX_NAME } from "./stand-in.ts";
 
 export type { FailedPath } from "./folder.ts";
@@ -30,7 +30,6 @@ interface Waiting {
 }
 
 const MOST_STEPS = 4;
-const MISSING_SHARD_NAME = /-\d+-of-\d+\.safetensors$/i;
 
 /**
  * Opens every model that the paths stand for: files, folders, and files that name others. One that
@@ -48,7 +47,30 @@ export async function openModels(
   const { models, failures } = opening;
   const [only] = failures;
   if (models.length === 0 && failures.length === 1 && only !== undefined) throw only.error;
+  opening.notes.push(...partNotes(models));
   return opening;
+}
+
+const SAFETENSORS_SHARD = /^(?<prefix>.*)-\d+-of-(?<total>\d+)\.safetensors$/i;
+
+/** Shards that were named one by one, and not all of them: only an index leads to the others. */
+function partNotes(models: readonly Model[]): string[] {
+  const paths = models.flatMap(({ format, files }) =>
+    format === "safetensors" && files.length === 1 ? files.map(({ path }) => path) : [],
+  );
+  const sets = new Map<string, string[]>();
+  for (const path of paths) {
+    const { prefix, total } = SAFETENSORS_SHARD.exec(path)?.groups ?? {};
+    const key = `${prefix}-of-${total}`;
+    if (Number(total) > 1) sets.set(key, [...(sets.get(key) ?? []), path]);
+  }
+  return [...sets].flatMap(([key, shards]) => {
+    const total = Number(/\d+$/.exec(key)?.[0]);
+    const what = `${shards[0]} is one of ${total} shards by its name, and ${shards.length} of them were named`;
+    return shards.length < total
+      ? [`${what}; name the index (*.safetensors.index.json) for all`]
+      : [];
+  });
 }
 
 class Opening implements OpenedModels {
@@ -72,6 +94,7 @@ class Opening implements OpenedModels {
       if (await this.#isKnown(waiting)) return;
       const opened = await openPath(path, this.#options);
       if ("model" in opened) return this.#add(opened.model, waiting);
+      if (opened.leadsTo.length === 0) return this.#nothing(waiting);
       if (steps === MOST_STEPS) throw leadsNowhere(path);
       for (const next of opened.leadsTo) {
         await this.open({ path: next, isFound: waiting.isFound, steps: steps + 1 });
@@ -83,6 +106,11 @@ class Opening implements OpenedModels {
     }
   }
 
+  #nothing({ path, isFound }: Waiting): void {
+    if (!isFound) throw namesNothing(path);
+    this.notes.push(`${namesNothing(path).message}; it was left out`);
+  }
+
   async #openFolder(path: string, steps: number): Promise<void> {
     const { paths, failures, notes } = await findModels(path);
     this.notes.push(...notes);
@@ -91,7 +119,7 @@ class Opening implements OpenedModels {
   }
 
   async #isKnown({ path, isFound }: Waiting): Promise<boolean> {
-    if (isFound && MISSING_SHARD_NAME.test(path) && this.#broken.has(dirname(path))) return true;
+    if (isFound && SAFETENSORS_SHARD.test(path) && this.#broken.has(dirname(path))) return true;
     const identity = await fileIdentity(path).catch(() => undefined);
     return identity !== undefined && this.#covered.has(identity);
   }
@@ -100,13 +128,10 @@ class Opening implements OpenedModels {
     for (const { identity } of model.files) if (identity !== undefined) this.#covered.add(identity);
     const { kind = "model" } = model;
     const isCompanion = isFound && kind !== "model" && this.#options.asBytes !== true;
-    if (isCompanion) {
-      const what = `${path} is ${describeKind(kind)}`;
-      const isLeftOut = kind === "imatrix";
-      this.notes.push(`${what}; ${isLeftOut ? "it was left out" : "the whole of it counts"}`);
-      if (isLeftOut) return;
-    }
-    this.models.push(model);
+    const what = `${path} is ${describeKind(kind)}`;
+    if (isCompanion && kind === "imatrix") this.notes.push(`${what}; it was left out`);
+    else if (isCompanion) this.models.push(withNote(model, `${what}; the whole of it counts`));
+    else this.models.push(model);
   }
 
   /** A shard that is missing or broken is found out by each of the others. */
@@ -115,6 +140,10 @@ class Opening implements OpenedModels {
     const isKnown = this.failures.some(({ error }) => error.code === code && error.path === path);
     if (!isKnown) this.failures.push(failure);
   }
+}
+
+function withNote(model: Model, note: string): Model {
+  return { ...model, notes: [...(model.notes ?? []), note] };
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -16,7 +16,7 @@ export const INDEX_NAME = /\.safetensors\.index(\.[\w-]+)?\.json$/i;
 
 /** What a file that is no model itself leads to. */
 export type StandIn =
-  /** Files or folders, a model first. */
+  /** Files or folders, a model first; none for a manifest of a model that is not on this machine. */
   | { readonly leadsTo: readonly string[] }
   /** The text of a safetensors index. */
   | { readonly index: string };
@@ -59,7 +59,10 @@ async function ofJson(path: string, text: string): Promise<StandIn | undefined> 
   }
   const digests = weightsOfManifest(json);
   if (digests !== null) return { leadsTo: await blobsOfManifest(path, digests) };
-  const { weight_map: map } = (json ?? {}) as Record<string, unknown>;
+  const { weight_map: map, model_param: kobold } = (json ?? {}) as Record<string, unknown>;
+  // The settings that koboldcpp saves (.kcpps).
+  if (typeof kobold === "string" && kobold !== "")
+    return { leadsTo: [await besideOrHere(kobold, path)] };
   return typeof map === "object" && map !== null ? { index: text } : undefined;
 }
 

@@ -26,10 +26,12 @@ export function companionPlan(model: Model, pass: PassName): PassPlan {
     const elsewhere = whole.map((each) => ({ ...each, place: "unused" as const }));
     return { pass, runs: [], elsewhere, notes: [`${what}; it was left out`] };
   }
+  const isSaid = model.notes?.some((note) => note.startsWith(what)) === true;
+  const note = `${what}; the placement says nothing of it, so the whole file counts`;
   return {
     pass,
     runs: [{ label: kind, gate: "fits-in-free-ram", regions: whole }],
     elsewhere: [],
-    notes: [`${what}; the placement says nothing of it, so the whole file counts`],
+    notes: isSaid ? [] : [note],
   };
 }

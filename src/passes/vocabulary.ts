@@ -115,8 +115,12 @@ export function isHeadTensor(role: string): boolean {
   return role === EMBEDDING || role === OUTPUT_NORM || role === OUTPUT;
 }
 
+/** Models converted before 2024 have each expert as a tensor of its own: `ffn_gate.3.weight`. */
+const SINGLE_EXPERT = /^ffn_(gate|up|down)\.\d+\.weight$/;
+
 /** "attention" for `attn_q.weight`; "other weights" for what has no name here. */
 export function partOf(role: string): string {
+  if (SINGLE_EXPERT.test(role)) return "routed experts";
   const dot = role.lastIndexOf(".");
   return PART_OF_ROLE.get(dot < 0 ? role : role.slice(0, dot)) ?? "other weights";
 }

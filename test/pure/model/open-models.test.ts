@@ -96,8 +96,8 @@ describe("a folder", () => {
     expect(models.map(({ kind }) => kind)).toEqual(["model", "mmproj"]);
     expect(notes).toEqual([
       expect.stringMatching(/imatrix\.gguf is an importance matrix.*left out/),
-      expect.stringMatching(/mmproj\.gguf is a projector/),
     ]);
+    expect(models[1]?.notes).toEqual([expect.stringMatching(/mmproj\.gguf is a projector/)]);
   });
 
   test("is left of nothing when it is only looked at or dropped", async () => {
@@ -204,6 +204,16 @@ describe("a folder of safetensors", () => {
   });
 });
 
+test("some of the shards of a safetensors model are said to be some", async () => {
+  const folder = tree({
+    "m-00001-of-00002.safetensors": safetensors("a"),
+    "m-00002-of-00002.safetensors": safetensors("b"),
+  });
+  const [one = "", two = ""] = [1, 2].map((no) => join(folder, `m-0000${no}-of-00002.safetensors`));
+  expect((await opened(one)).notes).toEqual([expect.stringContaining("one of 2 shards")]);
+  expect((await opened(one, two)).notes).toEqual([]);
+});
+
 describe("a Hugging Face cache", () => {
   function cache(): string {
     const folder = tree({
@@ -281,6 +291,29 @@ describe("an Ollama store", () => {
       `sha256-${digest("b")}`,
     ]);
     expect(failures).toMatchObject([{ error: { code: "PREFAULT_MISSING_SHARD" } }]);
+  });
+
+  test("has a model of the cloud in a note", async () => {
+    const folder = tree({
+      [`models/blobs/sha256-${digest("a")}`]: model(),
+      "models/manifests/registry.ollama.ai/library/m/latest": manifest(layer("model", "a")),
+      "models/manifests/registry.ollama.ai/library/m/cloud": manifest(layer("template", "c")),
+    });
+    const { models, failures, notes } = await opened(folder);
+    expect({ count: models.length, failures }).toEqual({ count: 1, failures: [] });
+    expect(notes).toEqual([expect.stringContaining("names no weights")]);
+  });
+
+  test("may be laid out as Docker's is", async () => {
+    const folder = tree({
+      [`models/blobs/sha256/${digest("a")}`]: model(),
+      [`models/manifests/sha256/${digest("e")}`]: manifest({
+        mediaType: "application/vnd.docker.ai.gguf.v3",
+        digest: `sha256:${digest("a")}`,
+      }),
+    });
+    expect((await opened(folder)).files).toHaveLength(1);
+    expect((await opened(join(folder, "models/blobs"))).files).toHaveLength(1);
   });
 
   test("has its blobs, which are told by what is in them", async () => {

@@ -42,7 +42,7 @@ describe("what was saved in place of a model is refused with what it is", () => 
     [
       "manifest",
       JSON.stringify({ schemaVersion: 2, layers: [] }),
-      /Ollama manifest that names no weights/,
+      /manifest that names no weights/,
     ],
   ])("%s: %j", async (name, contents, message) => {
     const path = written(name, contents);
@@ -87,6 +87,7 @@ describe("what names a model leads to it", () => {
     ["Modelfile.q4", 'from "m.gguf"\n'],
     ["my.modelfile", "FROM m.gguf\r\n"],
     ["model", "FROM ./m.gguf\nTEMPLATE x\n"],
+    ["saved.kcpps", '{"model_param":"m.gguf","gpulayers":20}'],
     ["presets.ini", "[*]\nc = 4096\n\n[m]\nmodel = m.gguf\n"],
     ["presets.ini", "[m]\n  m = ./m.gguf  \n"],
     ["presets.ini", "[m]\nLLAMA_ARG_MODEL=m.gguf\n"],
