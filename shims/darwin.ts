@@ -57,7 +57,8 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
     isLocal: () => true,
     isSpinning: () => false,
     readAheadBytes: () => null,
-    findMappings: () => null,
+    tellsResidencyAt: async () => true,
+    findMappings: async () => null,
     memory: () => darwinMemory(calls, posix.pageBytes),
 
     /** As vmtouch does it there: the pages of a mapping are given up, whoever mapped them. */

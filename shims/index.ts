@@ -2,6 +2,7 @@ import { portableShim } from "./portable.ts";
 import type { Shim } from "./shim.ts";
 
 export type {
+  AddressRange,
   Advice,
   Faults,
   Fence,

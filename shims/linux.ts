@@ -1,6 +1,7 @@
 import { accessSync, closeSync, constants as fs, openSync, statSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { bindExtra, bindLibc, errnoName, lastErrno } from "./libc.ts";
-import { selfMappings } from "./linux-maps.ts";
+import { selfMappings, tellsResidencyOf } from "./linux-maps.ts";
 import { countsPages, isLocal, isSpinning, readAheadBytes } from "./linux-storage.ts";
 import { posixShim } from "./posix.ts";
 import type { Fence, Shim } from "./shim.ts";
@@ -45,10 +46,7 @@ export function linuxShim(): Shim {
    * (mm/mincore.c, `can_do_mincore`): its answer counts only for those who may know.
    */
   function mayKnow(fd: number): boolean {
-    return mayKnowPath(`/proc/self/fd/${fd}`);
-  }
-
-  function mayKnowPath(path: string): boolean {
+    const path = `/proc/self/fd/${fd}`;
     try {
       if (statSync(path).uid === process.geteuid?.()) return true;
       // access(2) asks for the real user, the kernel for the effective one: only where they agree
@@ -90,18 +88,11 @@ export function linuxShim(): Shim {
       return mayKnow(fd) ? posix.residentBytes(fd, offset, byteLength) : null;
     },
 
-    residentBytesAt(address, byteLength) {
-      const mapping = selfMappings().find(
-        (each) => each.address <= address && address < each.address + BigInt(each.byteLength),
-      );
-      // Anonymous memory has no owner to hide it from; of a file that is gone nobody can be asked.
-      if (mapping?.path !== undefined && !mayKnowPath(mapping.path)) return null;
-      return posix.residentBytesAt(address, byteLength);
-    },
+    tellsResidencyAt: tellsResidencyOf,
 
-    findMappings(path) {
-      const { dev, ino } = statSync(path, { bigint: true });
-      return selfMappings().filter((each) => each.ino === ino && each.dev === dev);
+    async findMappings(path) {
+      const { dev, ino } = await stat(path, { bigint: true });
+      return (await selfMappings()).filter((each) => each.ino === ino && each.dev === dev);
     },
 
     evict(fd, offset, byteLength) {

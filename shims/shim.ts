@@ -78,10 +78,16 @@ export interface Shim {
   residentBytesAt(address: bigint, byteLength: number): number | null;
 
   /**
+   * Whether the answers of {@link residentBytesAt} for these ranges of this process's memory mean
+   * anything. Asked once for many ranges: it takes a look at every mapping of the process.
+   */
+  tellsResidencyAt(ranges: readonly AddressRange[]): Promise<boolean>;
+
+  /**
    * Where this process has a file mapped, whoever did it: what of the file, and where. `null` when
    * the system has no way to say.
    */
-  findMappings(path: string): readonly FoundMapping[] | null;
+  findMappings(path: string): Promise<readonly FoundMapping[] | null>;
 
   /** Asks the system to drop the range from the page cache. @throws {@link SystemError} */
   evict(fd: number, offset: number, byteLength: number): void;
@@ -128,6 +134,12 @@ export interface FileStretch {
   readonly byteLength: number;
   /** Where it is mapped; 0 when it is not. */
   readonly address: bigint;
+}
+
+/** A range of this process's memory. Bytes. */
+export interface AddressRange {
+  readonly address: bigint;
+  readonly byteLength: number;
 }
 
 /** A mapping of a file in this process. */

@@ -118,7 +118,8 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     // A process is told of its own views only, and a new one begins empty, whatever is cached.
     residentBytes: () => null,
     residencyMap: () => null,
-    findMappings: () => null,
+    tellsResidencyAt: async () => true,
+    findMappings: async () => null,
 
     residentBytesAt(address, byteLength) {
       const pages = Math.ceil(byteLength / pageBytes);

@@ -1,5 +1,5 @@
 import { asPrefaultError } from "../errors.ts";
-import { KILL_SWITCH } from "../gate.ts";
+import { disabledReason } from "../kill-switch.ts";
 import type { PrefaultOptions } from "../options.ts";
 import { prefault } from "../prefault.ts";
 import { combineReports, emptyReport, logLine, type PrefaultReport } from "../report.ts";
@@ -60,7 +60,7 @@ async function targets(
   flags: PlacementFlags,
 ): Promise<readonly Target[]> {
   // Disabled means that not even a header is read, and to plan is to read it.
-  if (!hasPlacement(flags) || process.env[KILL_SWITCH] === "0") return [operands];
+  if (!hasPlacement(flags) || disabledReason() !== undefined) return [operands];
   return planOperands(operands, flags);
 }
 

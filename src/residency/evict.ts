@@ -1,9 +1,12 @@
 import { loadShim, SystemError } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
+import { closed, orAbort } from "../left-behind.ts";
+import { signalOf } from "../options.ts";
 import { planRegions } from "../plan/plan.ts";
 import { resolveTarget, type Target } from "../target.ts";
 import { sumKnown } from "../units.ts";
 import { inSteps, residentBytes } from "./count.ts";
+import type { ResidencyOptions } from "./residency.ts";
 
 export interface EvictedFile {
   readonly path: string;
@@ -27,10 +30,20 @@ export interface EvictReport {
  * Needs no privilege.
  *
  * @throws {@link PrefaultError} as `residency` does, and `PREFAULT_UNSUPPORTED` where the system has
- *   no way to do it
+ *   no way to do it, and for addresses: what is mapped stays
  */
-export async function evict(target: Target): Promise<EvictReport> {
-  const regions = (await resolveTarget(target)).runs.flatMap((run) => run.regions);
+export async function evict(target: Target, options: ResidencyOptions = {}): Promise<EvictReport> {
+  const signal = signalOf(options);
+  const { runs } = await orAbort(signal, resolveTarget(target));
+  const [mapped] = runs.flatMap((run) => run.addresses ?? []);
+  if (mapped !== undefined) {
+    throw new PrefaultError(
+      "PREFAULT_UNSUPPORTED",
+      `the memory at 0x${mapped.address.toString(16)} cannot be evicted: the system keeps pages that ` +
+        "are mapped; unmap it, and give the file",
+    );
+  }
+  const regions = runs.flatMap((run) => run.regions);
   const shim = await loadShim();
   if (!shim.canEvict) {
     throw new PrefaultError(
@@ -38,18 +51,19 @@ export async function evict(target: Target): Promise<EvictReport> {
       `the ${shim.name} shim cannot drop files from the page cache`,
     );
   }
-  const plan = await planRegions(regions, shim.pageBytes);
+  const opening = planRegions(regions, shim.pageBytes);
+  const plan = await orAbort(signal, opening, (late) => late.close());
   try {
     const files: EvictedFile[] = [];
     for (const { file, bytes, ranges } of plan.files) {
-      const residentBytesBefore = await residentBytes(shim, file, ranges);
+      const residentBytesBefore = await residentBytes(shim, file, ranges, signal);
       // What is not on the disk yet cannot be dropped. Writing back is the system's own doing, and
       // changes nothing in the file.
-      await file.handle.datasync();
-      for await (const { offset, byteLength } of inSteps(ranges)) {
+      await orAbort(signal, file.handle.datasync());
+      for await (const { offset, byteLength } of inSteps(ranges, signal)) {
         shim.evict(file.fd, offset, byteLength);
       }
-      const residentBytesAfter = await residentBytes(shim, file, ranges);
+      const residentBytesAfter = await residentBytes(shim, file, ranges, signal);
       files.push({ path: file.path, bytes, residentBytesBefore, residentBytesAfter });
     }
     return {
@@ -66,6 +80,6 @@ export async function evict(target: Target): Promise<EvictReport> {
       { cause, errno: cause.errno },
     );
   } finally {
-    await plan.close();
+    await closed(signal, plan.close());
   }
 }

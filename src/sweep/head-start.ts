@@ -12,7 +12,7 @@ const PIECE_BYTES = 4 * FOLIO_BYTES;
 export interface HeadStart {
   /** On the clock of the lanes. */
   readonly startedMs: number;
-  /** Fulfilled when nothing of it is under way any more. */
+  /** Fulfilled when nothing of it is under way any more, however it ended. */
   readonly over: Promise<unknown>;
 }
 
@@ -36,7 +36,7 @@ export function headStart(job: SweepJob, control: ControlPage, shim: Shim): Head
     }
   };
   const spinning = job.files.some(({ fd }) => shim.isSpinning(fd));
-  const over = Promise.all(Array.from({ length: spinning ? 1 : AT_ONCE }, run));
+  const over = Promise.allSettled(Array.from({ length: spinning ? 1 : AT_ONCE }, run));
   return { startedMs, over };
 }
 

@@ -10,6 +10,7 @@ import {
   type Subject,
   wholePages,
   withFile,
+  withFileAsync,
   withMapped,
 } from "./subject.ts";
 
@@ -153,13 +154,18 @@ export const knowledgeCases: readonly Case<Subject>[] = [
   {
     name: "finds the mappings of a file, or says that it cannot",
     run: (subject) =>
-      withFile(subject, "found", (fd, path) => {
+      withFileAsync(subject, "found", async (fd, path) => {
         const { shim } = subject;
-        if (shim.findMappings(path) === null) return;
-        withMapped(shim, fd, (address) => {
-          assert.ok(shim.findMappings(path)?.some((found) => found.address === address));
-        });
-        assert.deepEqual(shim.findMappings(path), []);
+        assert.deepEqual((await shim.findMappings(path)) ?? [], []);
+        if ((await shim.findMappings(path)) === null) return;
+        const memory = new WebAssembly.Memory({ initial: 80, maximum: 80, shared: true });
+        const address = shim.addressOf(memory.buffer as unknown as SharedArrayBuffer);
+        shim.place(address, wholePages(shim), fd, 0);
+        const found = await shim.findMappings(path);
+        assert.ok(await shim.tellsResidencyAt([{ address, byteLength: wholePages(shim) }]));
+        shim.restore(address, wholePages(shim));
+        assert.ok(found?.some((mapping) => mapping.address === address));
+        assert.deepEqual(await shim.findMappings(path), []);
       }),
   },
 ];

@@ -68,6 +68,22 @@ export function withMapped<T>(shim: Shim, fd: number, use: (address: bigint) => 
   }
 }
 
+/** As {@link withFile}, for what asks asynchronously. */
+export async function withFileAsync(
+  { folder }: Subject,
+  name: string,
+  use: (fd: number, path: string) => Promise<void>,
+): Promise<void> {
+  const path = join(folder, name);
+  writeFileSync(path, CONTENT);
+  const fd = openSync(path, "r");
+  try {
+    await use(fd, path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** A failure names the call and the system's reason. */
 export function fails(act: () => unknown, errno: RegExp): void {
   assert.throws(act, (error) => {
