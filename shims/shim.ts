@@ -149,6 +149,12 @@ export interface FileStretch {
   readonly address: bigint;
 }
 
+/** A range of this process's memory. Bytes. */
+export interface AddressRange {
+  readonly address: bigint;
+  readonly byteLength: number;
+}
+
 /** A mapping of a file in this process. */
 export interface FoundMapping {
   readonly address: bigint;

@@ -69,6 +69,11 @@ export class ControlPage {
     return Atomics.add(this.#words, NEXT_CHUNK, 1);
   }
 
+  /** Whether any lane has taken a chunk. */
+  get hasBegun(): boolean {
+    return Atomics.load(this.#words, NEXT_CHUNK) > 0;
+  }
+
   /** Lanes that have begun and not ended. */
   get lanes(): number {
     return Atomics.load(this.#words, LANES);

@@ -1,3 +1,5 @@
+import { messageOf } from "./describe.ts";
+
 const marker = Symbol.for("prefault.error");
 
 /**
@@ -87,6 +89,7 @@ export function abortError(signal: AbortSignal): PrefaultError {
 /** Anything thrown, as this package's error. */
 export function asPrefaultError(thrown: unknown): PrefaultError {
   if (PrefaultError.is(thrown)) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new PrefaultError("PREFAULT_INTERNAL", `unexpected: ${message}`, { cause: thrown });
+  return new PrefaultError("PREFAULT_INTERNAL", `unexpected: ${messageOf(thrown)}`, {
+    cause: thrown,
+  });
 }

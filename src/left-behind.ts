@@ -19,10 +19,14 @@ function exitAtOnce(code: number): void {
 
 /**
  * Lets the process exit while the work is still under way, as soon as it resolves. A worker thread
- * cannot be let go like that: the process has others.
+ * cannot be let go like that: the process has others. Takes care of a rejection of the work, on any
+ * thread. Never rejects.
  */
 export async function leaveBehind(work: Promise<unknown>): Promise<void> {
-  if (!isMainThread) return;
+  if (!isMainThread) {
+    work.catch(() => {});
+    return;
+  }
   unfinished += 1;
   if (unfinished === 1) process.on("exit", exitAtOnce);
   const finish = () => {
@@ -47,11 +51,19 @@ export function orAbort<T>(
   if (signal === undefined) return work;
   return new Promise((resolve, reject) => {
     const abort = () => {
-      leaveBehind(work.then(discard)).then(() => reject(abortError(signal)), reject);
+      leaveBehind(work.then(discard)).finally(() => reject(abortError(signal)));
     };
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener("abort", abort, { once: true });
     const settle = () => signal.removeEventListener("abort", abort);
-    work.then(resolve, reject).finally(settle);
+    work.finally(settle).then(resolve, reject);
   });
+}
+
+/** Waits until something is closed; after an abort not, since closing may wait for the device. */
+export function closed(signal: AbortSignal | undefined, closing: Promise<void>): Promise<void> {
+  return signal?.aborted ? leaveBehind(closing) : closing;
 }

@@ -1,5 +1,6 @@
+import { describeValue } from "./describe.ts";
 import { PrefaultError } from "./errors.ts";
-import { GATES, type Gate, KILL_SWITCH } from "./gate.ts";
+import { GATES, type Gate } from "./gate.ts";
 import { harmless } from "./harmless.ts";
 import type { SweepProgress } from "./sweep/job.ts";
 import { MOST_LANES } from "./sweep/pool.ts";
@@ -62,9 +63,10 @@ export interface PrefaultOptions {
   readonly log?: ((line: string) => void) | undefined;
 
   /**
-   * Name of the environment variable that turns the sweep off (`0`) or forces it (`1`).
+   * Name of the environment variable that turns the sweep off (`0`) or forces it (`1`), in place of
+   * the default ones, which then have no effect.
    *
-   * @defaultValue `"SHARPI_PREFAULT"`
+   * @defaultValue `PREFAULT` and `SHARPI_PREFAULT`; where they disagree, `0` wins
    */
   readonly killSwitch?: string | undefined;
 
@@ -85,7 +87,7 @@ export interface PrefaultOptions {
   readonly workerUrl?: URL | undefined;
 }
 
-type Optional = "gate" | "label" | "signal" | "onProgress" | "workers";
+type Optional = "gate" | "killSwitch" | "label" | "signal" | "onProgress" | "workers";
 
 /** Every option, checked; only those that may be absent still can be. */
 export type ResolvedOptions = {
@@ -97,24 +99,79 @@ const MOST_CHUNK_BYTES = 1024 ** 3;
 
 /** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION`, naming the option and what it was given */
 export function resolveOptions(given: PrefaultOptions = {}): ResolvedOptions {
+  expectOptions(given);
   return {
     gate: given.gate === undefined ? undefined : oneOf("gate", given.gate, GATES),
-    label: given.label,
+    label: optional("label", given.label, "string"),
     workers:
       given.workers === undefined ? undefined : integer("workers", given.workers, 1, MOST_LANES),
     chunkBytes: chunkBytes(given.chunkBytes ?? 32 * 1024 ** 2),
     strategy: oneOf("strategy", given.strategy ?? "auto", STRATEGIES),
     onError: oneOf("onError", given.onError ?? "report", ON_ERROR),
-    killSwitch: given.killSwitch ?? KILL_SWITCH,
-    log: harmless(given.log ?? toStderr),
-    workerUrl: given.workerUrl ?? defaultWorkerUrl(),
-    signal: given.signal,
-    onProgress: given.onProgress && harmless(given.onProgress),
+    killSwitch: optional("killSwitch", given.killSwitch, "string"),
+    log: logOf(given),
+    workerUrl: given.workerUrl === undefined ? defaultWorkerUrl() : fileUrl(given.workerUrl),
+    signal: signalOf(given),
+    onProgress: given.onProgress && harmless(optional("onProgress", given.onProgress, "function")),
   };
 }
 
-function toStderr(line: string): void {
-  process.stderr.write(`${line}\n`);
+/** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for anything but an object */
+export function expectOptions(given: object): void {
+  if (typeof given === "object" && given !== null && !Array.isArray(given)) return;
+  throw invalid("options", "an object", given);
+}
+
+/** @throws as {@link resolveOptions}, for what is no path */
+export function expectPath(path: string): void {
+  if (typeof path !== "string" || path === "") throw invalid("path", "a file's path", path);
+}
+
+/** Where a report's line goes. @throws as {@link resolveOptions} */
+export function logOf({ log }: Pick<PrefaultOptions, "log">): (line: string) => void {
+  return harmless(optional("log", log, "function") ?? toStderr);
+}
+
+/**
+ * The signal of anything that waits. By its shape: one of another realm (a DOM, a polyfill) serves.
+ *
+ * @throws as {@link resolveOptions}
+ */
+export function signalOf(given: {
+  readonly signal?: AbortSignal | undefined;
+}): AbortSignal | undefined {
+  expectOptions(given);
+  const { signal } = given;
+  if (signal === undefined) return undefined;
+  const isSignal =
+    typeof signal === "object" &&
+    typeof signal?.aborted === "boolean" &&
+    typeof signal.addEventListener === "function" &&
+    typeof signal.removeEventListener === "function";
+  if (isSignal) return signal;
+  throw invalid("signal", "an AbortSignal", signal);
+}
+
+/** The line is lost where stderr is closed; that is no reason to end the process. */
+export function toStderr(line: string): void {
+  const { stderr } = process;
+  const ignore = () => {};
+  // A stream with nobody to hear of its error throws it at the process.
+  stderr.once("error", ignore);
+  stderr.write(`${line}\n`, (error) => {
+    if (!error) stderr.off("error", ignore);
+  });
+}
+
+function optional<T>(name: string, value: T, type: "function" | "string"): T {
+  if (value === undefined || (typeof value === type && value !== "")) return value;
+  throw invalid(name, `a ${type}`, value);
+}
+
+function fileUrl(given: URL): URL {
+  // By its shape: a test runner or an Electron renderer has a URL class of its own.
+  if (typeof given === "object" && given?.protocol === "file:") return given;
+  throw invalid("workerUrl", "a file: URL", given);
 }
 
 function chunkBytes(given: number): number {
@@ -135,7 +192,7 @@ function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]):
 function invalid(name: string, expected: string, value: unknown): PrefaultError {
   return new PrefaultError(
     "PREFAULT_INVALID_OPTION",
-    `${name} must be ${expected}, got ${JSON.stringify(value)}`,
+    `${name} must be ${expected}, got ${describeValue(value)}`,
   );
 }
 

@@ -1,7 +1,8 @@
 import { executeAddresses } from "./address/address-run.ts";
-import { abortError, asPrefaultError } from "./errors.ts";
+import { abortError } from "./errors.ts";
+import { disabledReason } from "./kill-switch.ts";
 import { orAbort } from "./left-behind.ts";
-import { type PrefaultOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { logOf, type PrefaultOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import {
   combineReports,
   emptyReport,
@@ -9,7 +10,7 @@ import {
   type PrefaultReport,
   unopenedReport,
 } from "./report.ts";
-import { executeRun, type Follower, labelOf } from "./run.ts";
+import { executeRun, type Follower, failedReport, labelOf } from "./run.ts";
 import { type ResolvedTarget, resolveTarget, type Target } from "./target.ts";
 
 /**
@@ -50,27 +51,43 @@ export async function inert(
   options: PrefaultOptions,
   execute: (resolved: ResolvedOptions) => Promise<PrefaultReport[]>,
 ): Promise<PrefaultReport> {
-  let reports: PrefaultReport[];
-  try {
-    const resolved = resolveOptions(options);
-    if (resolved.signal?.aborted) throw abortError(resolved.signal);
-    // Disabled means that nothing is looked at either: a header that is read is resident afterwards.
-    const disabled = process.env[resolved.killSwitch] === "0";
-    reports = disabled
-      ? [emptyReport(labelOf(options), `disabled (${resolved.killSwitch}=0)`)]
-      : await execute(resolved);
-  } catch (thrown) {
-    const error = asPrefaultError(thrown);
-    reports = [{ ...emptyReport(labelOf(options), `failed: ${error.message}`), error }];
-  }
+  const reports = await settle(options, execute);
   const failed = reports.find((report) => report.error !== undefined);
-  if (failed?.error !== undefined && options.onError === "throw") throw failed.error;
-  const { log } = resolveOptions({ log: options.log });
+  if (failed?.error !== undefined && options?.onError === "throw") throw failed.error;
+  const log = harmlessLog(options);
   for (const line of reports.map(logLine)) if (line !== undefined) log(line);
   return combineReports(reports);
 }
 
-/** One report for each run of the target. */
+/** Never rejects. */
+async function settle(
+  options: PrefaultOptions,
+  execute: (resolved: ResolvedOptions) => Promise<PrefaultReport[]>,
+): Promise<PrefaultReport[]> {
+  let label = labelOf({});
+  try {
+    const resolved = resolveOptions(options);
+    label = labelOf(resolved);
+    // Disabled means that nothing is looked at either: a header that is read is resident afterwards.
+    const disabled = disabledReason(resolved.killSwitch);
+    if (disabled !== undefined) return [emptyReport(label, disabled)];
+    if (resolved.signal?.aborted) throw abortError(resolved.signal);
+    return await execute(resolved);
+  } catch (thrown) {
+    return [failedReport(emptyReport(label, ""), thrown)];
+  }
+}
+
+/** The caller's log, also when another option cannot be; stderr when the log itself cannot be. */
+function harmlessLog(options: PrefaultOptions): (line: string) => void {
+  try {
+    return logOf(options);
+  } catch {
+    return logOf({});
+  }
+}
+
+/** One report for each run of the target. A run that fails keeps what those before it did. */
 async function executeRuns(
   target: Target,
   options: ResolvedOptions,
@@ -85,7 +102,8 @@ async function executeRuns(
       ? await executeAddresses(run.addresses, options)
       : await executeRun(run, options, followers?.[index]);
     reports.push(report);
-    if (report.error !== undefined && options.onError !== "continue") break;
+    const isAborted = report.error?.code === "PREFAULT_ABORTED";
+    if (isAborted || (report.error !== undefined && options.onError !== "continue")) break;
   }
   const { failures, notes } = resolved;
   if (failures.length > 0) reports.push(unopenedReport(labelOf(options), failures));

@@ -1,9 +1,10 @@
 import { loadShim, type Shim } from "../shims/index.ts";
 import { type Layout, layOut } from "./arena/layout.ts";
 import { type Mapping, mapForSweep } from "./arena/mapping.ts";
-import { asPrefaultError, PrefaultError } from "./errors.ts";
-import { isReplaced, type OpenFile } from "./files.ts";
+import { abortError, asPrefaultError, PrefaultError } from "./errors.ts";
+import { type FileSource, isReplaced, type OpenFile } from "./files.ts";
 import { type Gate, type GateAnswer, shouldRun } from "./gate.ts";
+import { killSwitch } from "./kill-switch.ts";
 import { orAbort } from "./left-behind.ts";
 import { availableBytes, totalBytes } from "./memory/memory.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -12,10 +13,11 @@ import { type Plan, planRegions } from "./plan/plan.ts";
 import type { RangeTable } from "./plan/range-table.ts";
 import { emptyReport, type PrefaultReport } from "./report.ts";
 import { residentBytes } from "./residency/count.ts";
-import type { DoneChunks } from "./sweep/done-chunks.ts";
+import { DoneChunks } from "./sweep/done-chunks.ts";
 import { defaultLanes, isWarm } from "./sweep/lanes.ts";
 import { chooseStrategy } from "./sweep/strategy.ts";
-import { type SweepResult, startSweep } from "./sweep/sweep.ts";
+import { type Sweep, type SweepResult, startSweep } from "./sweep/sweep.ts";
+import { type Way, wayAfter } from "./sweep/way.ts";
 import type { TargetRun } from "./target.ts";
 import { gibPerSecond, sumKnown } from "./units.ts";
 
@@ -38,80 +40,124 @@ export interface PlannedRun {
   readonly mapped?: { readonly layout: Layout; readonly mapping: Mapping };
 }
 
-/** The way of the data from regions on: plan, gate, arenas, sweep, report. */
+/** The way of the data from regions on: plan, gate, arenas, sweep, report. Never rejects. */
 export async function executeRun(
   run: TargetRun,
   options: ResolvedOptions,
   follower?: Follower,
 ): Promise<PrefaultReport> {
-  const opening = planRegions(run.regions, await loadShim());
-  const plan = await orAbort(options.signal, opening, (late) => late.close());
   const label = labelOf(options, run);
+  let plan: Plan;
+  try {
+    const opening = planRegions(run.regions, await loadShim());
+    plan = await orAbort(options.signal, opening, (late) => late.close());
+  } catch (thrown) {
+    follower?.ended();
+    return failedReport(emptyReport(label, ""), thrown);
+  }
   const letGo = { released: Promise.resolve(), stuck: false };
   try {
     return await executePlan({ plan, label, gate: run.gate }, options, letGo, follower);
   } finally {
     follower?.ended();
-    // A lane that hangs on its device still uses the files: they are closed when it is back.
-    const closed = letGo.released.finally(plan.close);
+    // A lane that hangs on its device still uses the files: they are closed when it is back. What was
+    // read is reported, whatever closing a file says.
+    const closed = letGo.released.then(plan.close).catch(() => {});
     if (!letGo.stuck) await closed;
   }
 }
 
-/** From the plan on. Leaves in `letGo` when the plan's files are no longer used. */
+/** From the plan on. Leaves in `letGo` when the plan's files are no longer used. Never rejects. */
 export async function executePlan(
-  { plan, label, gate, mapped }: PlannedRun,
+  planned: PlannedRun,
   options: ResolvedOptions,
   letGo: { released: Promise<void>; stuck: boolean },
   follower?: Follower,
 ): Promise<PrefaultReport> {
-  const shim = await loadShim();
-  const before = await orAbort(options.signal, measure(shim, plan));
-  const answer = askGate(shim, plan.bytes, sumKnown(before) ?? 0, gate, options);
-  const planned: PrefaultReport = {
-    ...emptyReport(label, answer.reason),
+  const { plan, label, gate } = planned;
+  // What is known so far, for the case that the next step fails.
+  let report: PrefaultReport = {
+    ...emptyReport(label, ""),
     bytes: plan.bytes,
     regions: plan.regions,
-    ...residencyOf(plan, before, before),
   };
-  if (!answer.run) return planned;
+  try {
+    const shim = await loadShim();
+    const before = await measure(shim, plan, options.signal);
+    const answer = askGate(shim, plan.bytes, sumKnown(before) ?? 0, gate, options);
+    report = { ...report, reason: answer.reason, ...residencyOf(plan, before, before) };
+    if (!answer.run) return report;
 
-  const files = plan.files.map(({ file: { path, fd, byteLength, facts } }) => {
-    return { path, fd, byteLength, facts };
-  });
-  const { strategy, why } = chooseStrategy(options.strategy, shim, files);
-  const running = { ...planned, ran: true, strategy, strategyReason: why };
-  const layout = mapped?.layout ?? layOut(plan.files.map((each) => each.ranges));
-  const chunks = cutChunks(layout.pieces, options.chunkBytes);
+    const files = plan.files.map(({ file: { path, fd, byteLength, facts } }) => {
+      return { path, fd, byteLength, facts };
+    });
+    const layout = planned.mapped?.layout ?? layOut(plan.files.map((each) => each.ranges));
+    const cut = cutChunks(layout.pieces, options.chunkBytes);
+    const chunks = follower?.order(cut, layout, plan) ?? cut;
+    const done = DoneChunks.forChunks(chunks.length);
+    follower?.started(done);
+    const order: Order = { layout, chunks, done, before, files };
+    let way: Way = chooseStrategy(options.strategy, shim, files);
+    for (;;) {
+      const running = { ...report, ran: true, strategy: way.strategy, strategyReason: way.why };
+      try {
+        const sweep = await startWay(way, order, planned, options, shim);
+        report = running;
+        letGo.released = sweep.released;
+        const result = await sweep.result.finally(() => {
+          letGo.stuck = sweep.stuck;
+        });
+        for (const { file } of plan.files) {
+          if (await isReplaced(file)) throw replaced(file);
+        }
+        const after = result.residentBytes ?? (await measure(shim, plan));
+        return { ...running, ...residencyOf(plan, before, after), ...outcome(plan.bytes, result) };
+      } catch (thrown) {
+        const next = wayAfter(thrown, way, options.strategy);
+        if (next === null) throw thrown;
+        way = next;
+      }
+    }
+  } catch (thrown) {
+    return failedReport(report, thrown);
+  }
+}
+
+/** What is filled, whichever way. */
+interface Order {
+  readonly layout: Layout;
+  readonly chunks: RangeTable;
+  readonly done: DoneChunks;
+  /** Resident bytes of each file before. */
+  readonly before: readonly (number | null)[];
+  readonly files: readonly FileSource[];
+}
+
+function startWay(
+  { strategy, isHere }: Way,
+  { layout, chunks, done, before, files }: Order,
+  { plan, mapped }: PlannedRun,
+  options: ResolvedOptions,
+  shim: Shim,
+): Promise<Sweep> {
+  if (options.signal?.aborted) throw abortError(options.signal);
   const mapping =
     strategy === "read" ? null : (mapped?.mapping ?? mapForSweep(layout, files, shim));
-  const sweep = await startSweep({
+  const lanes = options.workers ?? defaultLanes(plan.bytes, sumKnown(before), files);
+  return startSweep({
     files,
     windows: layout.windows,
-    chunks: follower?.order(chunks, layout, plan) ?? chunks,
+    chunks,
+    done,
     mapping,
     strategy,
     isWarm: isWarm(plan.bytes, sumKnown(before)),
-    workers: options.workers ?? defaultLanes(plan.bytes, sumKnown(before), files),
+    workers: isHere ? 0 : lanes,
     keepGoing: options.onError === "continue",
     workerUrl: options.workerUrl,
     signal: options.signal,
     onProgress: options.onProgress,
   });
-  letGo.released = sweep.released;
-  follower?.started(sweep.done);
-  try {
-    const result = await sweep.result;
-    for (const { file } of plan.files) {
-      if (await isReplaced(file)) throw replaced(file);
-    }
-    const after = result.residentBytes ?? (await measure(shim, plan));
-    return { ...running, ...residencyOf(plan, before, after), ...outcome(plan.bytes, result) };
-  } catch (thrown) {
-    letGo.stuck = sweep.stuck;
-    const error = asPrefaultError(thrown);
-    return { ...running, reason: `failed: ${error.message}`, error };
-  }
 }
 
 /** What is resident now is of no use to whoever opens the file by its name. */
@@ -132,23 +178,25 @@ export function askGate(
   runGate: Gate | undefined,
   options: ResolvedOptions,
 ): GateAnswer {
-  const { killSwitch } = options;
   const memory = shim.memory();
   const gate = options.gate ?? runGate ?? "fits-in-free-ram";
+  const { mode, name } = killSwitch(options.killSwitch);
   return shouldRun({
-    mode: process.env[killSwitch],
+    mode,
     totalBytes: bytes,
     availableBytes:
       gate === "fits-in-ram" ? totalBytes(memory) : availableBytes(residentBytes, memory),
     gate,
-    killSwitch,
+    killSwitch: name,
   });
 }
 
 /** Resident bytes of each file of the plan. */
-async function measure(shim: Shim, plan: Plan): Promise<(number | null)[]> {
+async function measure(shim: Shim, plan: Plan, signal?: AbortSignal): Promise<(number | null)[]> {
   const counts: (number | null)[] = [];
-  for (const { file, ranges } of plan.files) counts.push(await residentBytes(shim, file, ranges));
+  for (const { file, ranges } of plan.files) {
+    counts.push(await residentBytes(shim, file, ranges, signal));
+  }
   return counts;
 }
 
@@ -167,6 +215,12 @@ function residencyOf(
       residentBytesAfter: after[index] ?? null,
     })),
   };
+}
+
+/** A report of a run that failed, with what was known of it by then. */
+export function failedReport(known: PrefaultReport, thrown: unknown): PrefaultReport {
+  const error = asPrefaultError(thrown);
+  return { ...known, reason: `failed: ${error.message}`, error };
 }
 
 export function outcome(bytes: number, result: SweepResult) {

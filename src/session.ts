@@ -1,5 +1,7 @@
 import type { Layout } from "./arena/layout.ts";
+import { describeValue } from "./describe.ts";
 import { PrefaultError } from "./errors.ts";
+import type { Model } from "./model/model.ts";
 import type { PrefaultOptions } from "./options.ts";
 import { layerName, type Part, partsOf } from "./plan/parts.ts";
 import type { Plan } from "./plan/plan.ts";
@@ -65,7 +67,10 @@ export function startPrefault(target: Target, options: PrefaultOptions = {}): Pr
     const name = typeof part === "number" ? layerName(part) : part;
     const members = runs.map((run) => run.members(name));
     if (runs.length > 0 && members.every((regions) => regions.length === 0)) {
-      throw new PrefaultError("PREFAULT_UNKNOWN_TENSOR", `the target has no part ${name}`);
+      throw new PrefaultError(
+        "PREFAULT_UNKNOWN_TENSOR",
+        `${whatOf(target)} has no part ${describeValue(name)}`,
+      );
     }
     const resident = runs.map((run, index) => run.whenResident(members[index] ?? []));
     return runs.length > 0 && (await Promise.all(resident)).every(Boolean);
@@ -77,6 +82,13 @@ export function startPrefault(target: Target, options: PrefaultOptions = {}): Pr
   }
 
   return { ready, report, [Symbol.asyncIterator]: parts };
+}
+
+/** A target in a message: its path, where it has one. */
+function whatOf(target: Target): string {
+  if (typeof target === "string") return target;
+  const { files, model } = target as { files?: Model["files"]; model?: Model };
+  return files?.[0]?.path ?? model?.files[0]?.path ?? "the target";
 }
 
 function followedRuns({ models, runs }: ResolvedTarget): FollowedRun[] {

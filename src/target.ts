@@ -1,3 +1,4 @@
+import { describeValue } from "./describe.ts";
 import { PrefaultError } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import type { Model, Tensor } from "./model/model.ts";
@@ -68,11 +69,13 @@ function runsOnly(runs: readonly TargetRun[]): ResolvedTarget {
 }
 
 function isModel(target: Target): target is Model {
-  return typeof target === "object" && target !== null && "tensors" in target;
+  const { tensors, files } = (target ?? {}) as Partial<Model>;
+  return Array.isArray(tensors) && Array.isArray(files);
 }
 
 function isPlan(target: Target): target is ModelPlan {
-  return typeof target === "object" && target !== null && "runs" in target;
+  const { runs, model } = (target ?? {}) as Partial<ModelPlan>;
+  return Array.isArray(runs) && isModel(model as Target);
 }
 
 function isPaths(target: Target): target is readonly string[] {
@@ -126,6 +129,6 @@ export function tensorRegion(model: Model, tensor: Tensor): FileRegion {
 function invalidTarget(target: unknown): PrefaultError {
   return new PrefaultError(
     "PREFAULT_INVALID_OPTION",
-    `a target is a path, paths, a model, a plan or regions, got ${JSON.stringify(target)}`,
+    `a target is a path, paths, a model, a plan or regions, got ${describeValue(target)}`,
   );
 }

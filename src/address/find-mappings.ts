@@ -1,6 +1,9 @@
 import { type FoundMapping, loadShim } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
 import { asFileError } from "../files.ts";
+import { orAbort } from "../left-behind.ts";
+import { expectPath, signalOf } from "../options.ts";
+import type { ResidencyOptions } from "../residency/residency.ts";
 
 /**
  * The addresses at which this process has a file mapped, whoever mapped it, in ascending order. Each
@@ -10,17 +13,19 @@ import { asFileError } from "../files.ts";
  * await prefault(await findMappings("model.gguf"));
  * ```
  *
- * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND`, `PREFAULT_PERMISSION`, and
- *   `PREFAULT_UNSUPPORTED` where the system has no way to say (anything but Linux so far)
+ * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND`, `PREFAULT_PERMISSION`,
+ *   `PREFAULT_INVALID_OPTION`, `PREFAULT_ABORTED`, and `PREFAULT_UNSUPPORTED` where the system has no way to say (anything but Linux so far)
  */
-export async function findMappings(path: string): Promise<readonly FoundMapping[]> {
+export async function findMappings(
+  path: string,
+  options: ResidencyOptions = {},
+): Promise<readonly FoundMapping[]> {
+  const signal = signalOf(options);
+  expectPath(path);
   const shim = await loadShim();
-  let found: readonly FoundMapping[] | null;
-  try {
-    found = await shim.findMappings(path);
-  } catch (error) {
+  const found = await orAbort(signal, shim.findMappings(path)).catch((error: unknown) => {
     throw asFileError(error, path);
-  }
+  });
   if (found !== null)
     return found.map(({ address, byteLength, offset }) => ({ address, byteLength, offset }));
   throw new PrefaultError(

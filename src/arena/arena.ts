@@ -73,14 +73,27 @@ export class Arena {
 const MOST_SPARE = 16;
 const spare: Arena[] = [];
 
-/** An arena with nothing mapped into it. @throws RangeError when the process is out of addresses */
+/**
+ * An arena with nothing mapped into it.
+ *
+ * @throws Error where there is no WebAssembly, RangeError when the process is out of addresses
+ */
 export function takeArena(shim: Shim): Arena {
-  const arena = spare.pop() ?? new Arena(shim);
-  return arena;
+  if (typeof WebAssembly === "undefined") {
+    throw new Error("this process has no WebAssembly (node --jitless)");
+  }
+  return spare.pop() ?? new Arena(shim);
 }
 
-/** Takes an arena back, restored. */
+/**
+ * Takes an arena back. One that cannot be restored is not used again: V8 unmaps the whole of it when
+ * the memory is collected. Never throws.
+ */
 export function returnArena(arena: Arena): void {
-  arena.restore();
+  try {
+    arena.restore();
+  } catch {
+    return;
+  }
   if (spare.length < MOST_SPARE) spare.push(arena);
 }

@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import { type Shim, SystemError } from "../../shims/index.ts";
+import { messageOf } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
 import type { FileSource } from "../files.ts";
 import { type Arena, returnArena, takeArena } from "./arena.ts";
@@ -13,7 +14,7 @@ export interface Mapping {
   readonly views?: Views;
   /** Whether the mapping stays in use after a sweep, so that its page tables are worth keeping. */
   readonly keepTables: boolean;
-  /** Called when a sweep is over. */
+  /** Called when a sweep is over, once or more. Never throws. */
   release(): void;
 }
 
@@ -26,7 +27,7 @@ export function mapForSweep(layout: Layout, files: readonly FileSource[], shim: 
   if (!shim.canPlace) return viewForSweep(layout, files, shim);
   const arenas = placeLayout(layout, files, shim);
   const release = () => {
-    for (const arena of arenas) returnArena(arena);
+    for (const arena of arenas.splice(0)) returnArena(arena);
   };
   return { arenas, keepTables: false, release };
 }
@@ -66,10 +67,8 @@ function mapFailed(cause: unknown, files: readonly FileSource[]): PrefaultError 
     return new PrefaultError("PREFAULT_FILE_CHANGED", message, { cause, path: shrunk.path });
   }
   const errno = cause instanceof SystemError ? cause.errno : undefined;
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const paths = files.map((file) => file.path).join(", ");
-  return new PrefaultError("PREFAULT_MAP_FAILED", `${paths} could not be mapped: ${why}`, {
-    cause,
-    errno,
-  });
+  const [first, ...others] = files;
+  const more = others.length === 0 ? "" : ` and ${others.length} more`;
+  const message = `${first?.path ?? "nothing"}${more} could not be mapped: ${messageOf(cause)}`;
+  return new PrefaultError("PREFAULT_MAP_FAILED", message, { cause, errno, path: first?.path });
 }

@@ -1,5 +1,5 @@
 import { asPrefaultError } from "../errors.ts";
-import { KILL_SWITCH } from "../gate.ts";
+import { disabledReason } from "../kill-switch.ts";
 import type { FailedPath } from "../model/open-models.ts";
 import type { PrefaultOptions } from "../options.ts";
 import { prefault } from "../prefault.ts";
@@ -88,7 +88,7 @@ async function targetsOf(
   signal: AbortSignal,
 ): Promise<Targets> {
   // Disabled means that not even a header is read, and to plan is to read it.
-  if (!hasPlacement(flags) || process.env[KILL_SWITCH] === "0") {
+  if (!hasPlacement(flags) || disabledReason() !== undefined) {
     return { targets: [operands], failures: [], notes: [] };
   }
   const { plans, failures, notes } = await planOperands(operands, flags, signal);

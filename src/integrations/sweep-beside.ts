@@ -1,5 +1,5 @@
 import { asPrefaultError } from "../errors.ts";
-import { KILL_SWITCH } from "../gate.ts";
+import { disabledReason } from "../kill-switch.ts";
 import type { Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
 import type { PrefaultOptions } from "../options.ts";
@@ -46,8 +46,7 @@ export async function sweepBeside(
   const { modelPath } = subject;
   const why = whyNot(subject);
   // Disabled means that nothing is looked at: `inert` says so itself.
-  const disabled = process.env[how.killSwitch ?? KILL_SWITCH] === "0";
-  if (why !== undefined || disabled) {
+  if (why !== undefined || disabledReason(how.killSwitch) !== undefined) {
     return report(await inert(how, async () => [emptyReport(how.label, `skipped: ${why}`)]));
   }
 

@@ -1,11 +1,7 @@
 import { KERNELS_BASE64 } from "./kernels.generated.ts";
 
-/**
- * The kernels of `assembly/`, bound to one memory. Addresses and lengths are bytes in that memory;
- * see each kernel's own comment for what it asks of them.
- */
-export interface Kernels {
-  touch_pages(address: number, byteLength: number, pageBytes: number): bigint;
+/** What planning needs of the kernels. Addresses and lengths are bytes in the memory they are bound to. */
+export interface PlanningKernels {
   sort_regions(regions: number, count: number, scratch: number): number;
   merge_regions(regions: number, count: number, pageBytes: number): number;
   cut_chunks(
@@ -17,9 +13,21 @@ export interface Kernels {
   ): number;
 }
 
+/**
+ * The kernels of `assembly/`, bound to one memory. Addresses and lengths are bytes in that memory;
+ * see each kernel's own comment for what it asks of them.
+ */
+export interface Kernels extends PlanningKernels {
+  touch_pages(address: number, byteLength: number, pageBytes: number): bigint;
+}
+
 let compiled: WebAssembly.Module | undefined;
 
-/** Binds the kernels to a shared memory. The module is compiled once a thread; it is about 1 KiB. */
+/**
+ * Binds the kernels to a shared memory. The module is compiled once a thread; it is about 1 KiB.
+ *
+ * @throws ReferenceError where there is no WebAssembly, RangeError where there is no memory for code
+ */
 export function bindKernels(memory: WebAssembly.Memory): Kernels {
   compiled ??= new WebAssembly.Module(Buffer.from(KERNELS_BASE64, "base64"));
   const instance = new WebAssembly.Instance(compiled, { env: { memory } });

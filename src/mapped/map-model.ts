@@ -1,8 +1,10 @@
 import { loadShim } from "../../shims/index.ts";
 import { layOut } from "../arena/layout.ts";
 import { PrefaultError } from "../errors.ts";
+import { closed, orAbort } from "../left-behind.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
+import { expectPath, signalOf } from "../options.ts";
 import { type PassName, type Placement, planPass } from "../passes/index.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { pagesOf, type Range } from "../plan/range.ts";
@@ -19,6 +21,8 @@ export interface MapModelOptions extends Placement {
    * every system. @defaultValue `false`
    */
   readonly copy?: boolean;
+  /** Rejects with `PREFAULT_ABORTED` as soon as it fires, and leaves nothing mapped or open. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -31,12 +35,15 @@ export interface MapModelOptions extends Placement {
  * const [weights] = model.tensor("blk.0.ffn_down.weight").views;
  * ```
  *
- * @throws {@link PrefaultError} what `openModel` and `planPass` throw, `PREFAULT_MAP_FAILED`, and
+ * @throws {@link PrefaultError} what `openModel` and `planPass` throw, `PREFAULT_INVALID_OPTION`,
+ *   `PREFAULT_ABORTED`, `PREFAULT_MAP_FAILED`, and
  *   `PREFAULT_UNSUPPORTED` on a system that cannot map into WebAssembly memory (Windows, or without
  *   koffi), unless `copy` is set
  */
 export async function mapModel(path: string, options: MapModelOptions = {}): Promise<MappedModel> {
-  const { copy = false, pass, ...placement } = options;
+  const signal = signalOf(options);
+  expectPath(path);
+  const { copy = false, pass, signal: _, ...placement } = options;
   const shim = await loadShim();
   if (!copy && !shim.canPlace) {
     throw new PrefaultError(
@@ -45,22 +52,20 @@ export async function mapModel(path: string, options: MapModelOptions = {}): Pro
       { path },
     );
   }
-  const model = await openModel(path);
+  const model = await orAbort(signal, openModel(path));
   const placed = pass !== undefined || Object.keys(placement).length > 0;
   const tensors = placed ? cpuTensors(model, placement, pass) : model.tensors;
-  const plan = await planRegions(
-    tensors.map((tensor) => tensorRegion(model, tensor)),
-    shim,
-  );
+  const regions = tensors.map((tensor) => tensorRegion(model, tensor));
+  const plan = await orAbort(signal, planRegions(regions, shim), (late) => late.close());
   try {
     const layout = layOut(tensorRanges(model, tensors, plan, shim.pageBytes), true);
     const files = plan.files.map(({ file }) => file);
     const memories = copy
-      ? await copyIntoMemories(layout, files)
+      ? await copyIntoMemories(layout, files, shim, signal)
       : mapIntoArenas(layout, files, shim);
     return new MappedModel(model, tensors, plan, layout, memories);
   } catch (error) {
-    await plan.close();
+    await closed(signal, plan.close());
     throw error;
   }
 }

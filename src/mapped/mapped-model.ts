@@ -1,8 +1,10 @@
 import { ARENA_BYTES, FOLIO_BYTES, type Layout, spansOf } from "../arena/layout.ts";
 import { CONTROL_BYTES, sharedBuffer } from "../control.ts";
+import { describeValue } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
+import { orAbort } from "../left-behind.ts";
 import type { Model, Tensor } from "../model/model.ts";
-import type { PrefaultOptions } from "../options.ts";
+import { type PrefaultOptions, signalOf } from "../options.ts";
 import type { Plan } from "../plan/plan.ts";
 import { inert } from "../prefault.ts";
 import { emptyReport, type PrefaultReport } from "../report.ts";
@@ -95,7 +97,7 @@ export class MappedModel implements AsyncDisposable {
     if (span !== undefined && spans.length === 1) return span;
     throw new PrefaultError(
       "PREFAULT_UNSUPPORTED",
-      `tensor ${name} does not lie in one memory; arenas() gives its ${spans.length} parts`,
+      `tensor ${name} of ${this.model.files[0]?.path} does not lie in one memory; arenas() gives its ${spans.length} parts`,
     );
   }
 
@@ -120,9 +122,11 @@ export class MappedModel implements AsyncDisposable {
   async prefault(options: PrefaultOptions = {}): Promise<PrefaultReport> {
     this.#expectOpen();
     const letGo = { released: Promise.resolve(), stuck: false };
-    const sweep = this.#sweeping.then(() => this.#prefault(options, letGo));
+    // Waits for the one before; one that is aborted meanwhile reports that at once, and fills nothing.
+    const before = this.#sweeping;
+    const sweep = untilAborted(options, before).then(() => this.#prefault(options, letGo));
     // The next sweep, and close(), also have to wait for a lane that does not answer.
-    const over = () => letGo.released.catch(() => {});
+    const over = () => Promise.all([before, letGo.released]);
     this.#sweeping = sweep.then(over, over);
     return sweep;
   }
@@ -130,7 +134,7 @@ export class MappedModel implements AsyncDisposable {
   /** Unmaps. Views read zeros from then on. Idempotent; waits for a prefault that is under way. */
   close(): Promise<void> {
     this.#closed ??= this.#sweeping.then(async () => {
-      this.#memories.close();
+      await this.#memories.close();
       await this.#plan.close();
     });
     return this.#closed;
@@ -156,13 +160,29 @@ export class MappedModel implements AsyncDisposable {
 
   #expectOpen(): void {
     if (this.#closed === undefined) return;
-    throw new PrefaultError("PREFAULT_CLOSED", "the mapped model was closed");
+    throw new PrefaultError(
+      "PREFAULT_CLOSED",
+      `the mapped model ${this.model.files[0]?.path} was closed`,
+    );
   }
 
   #find(name: string): Tensor {
     this.#expectOpen();
     const tensor = this.#tensors.get(name);
     if (tensor !== undefined) return tensor;
-    throw new PrefaultError("PREFAULT_UNKNOWN_TENSOR", `no tensor ${name} is mapped`);
+    throw new PrefaultError(
+      "PREFAULT_UNKNOWN_TENSOR",
+      `no tensor ${describeValue(name)} of ${this.model.files[0]?.path} is mapped`,
+    );
+  }
+}
+
+/** Fulfilled when the work is over, or the options' signal has fired. Never rejects. */
+async function untilAborted(options: PrefaultOptions, work: Promise<unknown>): Promise<void> {
+  const settled = Promise.allSettled([work]);
+  try {
+    await orAbort(signalOf(options), settled);
+  } catch {
+    // Aborted, or no options at all: the prefault itself says so.
   }
 }

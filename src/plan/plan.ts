@@ -1,4 +1,5 @@
 import type { Shim } from "../../shims/index.ts";
+import { describeValue } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
 import { type DescribedOpenFile, describeOpenFile, type OpenFile, openFile } from "../files.ts";
 import { mergePages } from "./merge.ts";
@@ -39,10 +40,12 @@ export async function planRegions(
   regions: readonly FileRegion[],
   shim: Pick<Shim, "describeFile" | "pageBytes">,
 ): Promise<Plan> {
+  for (const region of regions) expectRegion(region);
   const byIdentity = new Map<string, ListedFile>();
   const byPath = new Map<string, ListedFile>();
   const close = async () => {
-    await Promise.all([...byIdentity.values()].map(({ file }) => file.handle.close()));
+    // What was read stays read, whatever a network file system says to closing it.
+    await Promise.allSettled([...byIdentity.values()].map(({ file }) => file.handle.close()));
   };
   async function listed(path: string): Promise<ListedFile> {
     const known = byPath.get(path);
@@ -119,6 +122,18 @@ function listSamePath(
     ranges.push(offset, byteLength);
   }
   return index;
+}
+
+/** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for numbers that no range has */
+function expectRegion({ path, offset, byteLength }: FileRegion): void {
+  for (const [name, value] of Object.entries({ offset, byteLength })) {
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue;
+    throw new PrefaultError(
+      "PREFAULT_INVALID_OPTION",
+      `the ${name} of a region of ${path} is not inside it: it must be a whole number from 0 on, got ${describeValue(value)}`,
+      { path },
+    );
+  }
 }
 
 /** @throws {@link PrefaultError} `PREFAULT_FILE_CHANGED` when the region was found in another file */

@@ -1,23 +1,39 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { Shim } from "../../shims/index.ts";
+import { abortError } from "../errors.ts";
 import type { FileSource } from "../files.ts";
+import { orAbort } from "../left-behind.ts";
 import type { Range } from "../plan/range.ts";
 
-/** Asking about this much takes the system a millisecond or two; the event loop turns in between. */
+/** Asking about this much takes the system a millisecond or two. */
 const STEP_BYTES = 256 * 1024 ** 2;
 
-/** Cuts ranges into steps, letting the event loop turn between any two. */
-export async function* inSteps(ranges: Iterable<Range>): AsyncGenerator<Range> {
-  let sinceTurn = 0;
+/** The event loop turns at least this often. */
+const TURN_MS = 8;
+
+/** Of this thread, whoever asks: many short ranges block the loop as one long range does. */
+let turnedMs = 0;
+
+async function turnIfDue(): Promise<void> {
+  if (performance.now() - turnedMs < TURN_MS) return;
+  await turn();
+  turnedMs = performance.now();
+}
+
+/**
+ * Cuts ranges into steps, letting the event loop turn between any two.
+ *
+ * @throws {@link PrefaultError} `PREFAULT_ABORTED`, before the next step
+ */
+export async function* inSteps(
+  ranges: Iterable<Range>,
+  signal?: AbortSignal,
+): AsyncGenerator<Range> {
   for (const { offset, byteLength } of ranges) {
     for (let at = offset; at < offset + byteLength; at += STEP_BYTES) {
-      const step = Math.min(STEP_BYTES, offset + byteLength - at);
-      if (sinceTurn + step > STEP_BYTES) {
-        await turn();
-        sinceTurn = 0;
-      }
-      sinceTurn += step;
-      yield { offset: at, byteLength: step };
+      await turnIfDue();
+      if (signal?.aborted) throw abortError(signal);
+      yield { offset: at, byteLength: Math.min(STEP_BYTES, offset + byteLength - at) };
     }
   }
 }
@@ -30,14 +46,33 @@ export async function residentBytes(
   shim: Shim,
   file: FileSource,
   ranges: Iterable<Range>,
+  signal?: AbortSignal,
 ): Promise<number | null> {
   let total = 0;
-  for await (const { offset, byteLength } of inSteps(ranges)) {
+  for await (const { offset, byteLength } of inSteps(ranges, signal)) {
     const resident = file.facts.isLocal
       ? shim.residentBytes(file, offset, byteLength)
-      : await shim.residentBytesInBackground(file, offset, byteLength);
+      : await orAbort(signal, shim.residentBytesInBackground(file, offset, byteLength));
     if (resident === null) return null;
     total += resident;
   }
   return total;
+}
+
+/**
+ * Bytes of ranges of this process's memory that are in memory, in whole pages; `null` when the system
+ * will not say, also for a range that is not mapped at all.
+ *
+ * @param ranges of addresses, in whole pages
+ */
+export async function residentBytesAt(
+  shim: Shim,
+  ranges: Iterable<Range>,
+  signal?: AbortSignal,
+): Promise<number | null> {
+  const addresses = Array.from(ranges, ({ offset, byteLength }) => ({
+    address: BigInt(offset),
+    byteLength,
+  }));
+  return orAbort(signal, shim.residentBytesAt(addresses));
 }

@@ -1,11 +1,14 @@
 import { loadShim, type Shim, SystemError } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
 import type { OpenFile } from "../files.ts";
+import { closed, orAbort } from "../left-behind.ts";
+import { signalOf } from "../options.ts";
 import { planRegions } from "../plan/plan.ts";
 import { type FailureReport, unopened } from "../report.ts";
 import { resolveTarget, type Target } from "../target.ts";
 import { sumKnown } from "../units.ts";
 import { inSteps, residentBytes } from "./count.ts";
+import type { ResidencyOptions } from "./residency.ts";
 
 export interface EvictedFile {
   readonly path: string;
@@ -33,10 +36,20 @@ export interface EvictReport {
  * Needs no privilege.
  *
  * @throws {@link PrefaultError} as `residency` does, and `PREFAULT_UNSUPPORTED` where the system has
- *   no way to do it
+ *   no way to do it, and for addresses: what is mapped stays
  */
-export async function evict(target: Target): Promise<EvictReport> {
-  const { runs, failures, notes } = await resolveTarget(target, { asBytes: true });
+export async function evict(target: Target, options: ResidencyOptions = {}): Promise<EvictReport> {
+  const signal = signalOf(options);
+  const opened = resolveTarget(target, { asBytes: true, ...(signal && { signal }) });
+  const { runs, failures, notes } = await orAbort(signal, opened);
+  const [mapped] = runs.flatMap((run) => run.addresses ?? []);
+  if (mapped !== undefined) {
+    throw new PrefaultError(
+      "PREFAULT_UNSUPPORTED",
+      `the memory at 0x${mapped.address.toString(16)} cannot be evicted: the system keeps pages that ` +
+        "are mapped; unmap it, and give the file",
+    );
+  }
   const regions = runs.flatMap((run) => run.regions);
   const shim = await loadShim();
   if (!shim.canEvict) {
@@ -45,24 +58,24 @@ export async function evict(target: Target): Promise<EvictReport> {
       `the ${shim.name} shim cannot drop files from the page cache`,
     );
   }
-  const plan = await planRegions(regions, shim);
+  const plan = await orAbort(signal, planRegions(regions, shim), (late) => late.close());
   try {
     const files: EvictedFile[] = [];
     let dropped = 0;
     let refused: { readonly error: SystemError; readonly path: string } | undefined;
     for (const { file, bytes, ranges } of plan.files) {
-      const residentBytesBefore = await residentBytes(shim, file, ranges);
-      await writeBack(file);
-      for await (const { offset, byteLength } of inSteps(ranges)) {
+      const residentBytesBefore = await residentBytes(shim, file, ranges, signal);
+      await orAbort(signal, writeBack(file));
+      for await (const { offset, byteLength } of inSteps(ranges, signal)) {
         try {
-          await shim.evict(file.fd, offset, byteLength);
+          await orAbort(signal, shim.evict(file.fd, offset, byteLength));
           dropped += 1;
         } catch (error) {
           if (!(error instanceof SystemError)) throw error;
           refused ??= { error, path: file.path };
         }
       }
-      const residentBytesAfter = await residentBytes(shim, file, ranges);
+      const residentBytesAfter = await residentBytes(shim, file, ranges, signal);
       files.push({ path: file.path, bytes, residentBytesBefore, residentBytesAfter });
     }
     // What stayed of the rest is in the report.
@@ -76,7 +89,7 @@ export async function evict(target: Target): Promise<EvictReport> {
       notes,
     };
   } finally {
-    await plan.close();
+    await closed(signal, plan.close());
   }
 }
 

@@ -1,12 +1,15 @@
 import { loadShim, type Shim } from "../../shims/index.ts";
 import type { FileSource } from "../files.ts";
+import { closed, orAbort } from "../left-behind.ts";
+import { signalOf } from "../options.ts";
+import { mergeAddresses } from "../plan/addresses.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { pagesOf } from "../plan/range.ts";
 import type { FileRegion } from "../plan/region.ts";
 import { type FailureReport, unopened } from "../report.ts";
-import { resolveTarget, type Target, tensorRegion } from "../target.ts";
+import { resolveTarget, type Target, type TargetRun, tensorRegion } from "../target.ts";
 import { sumKnown } from "../units.ts";
-import { residentBytes } from "./count.ts";
+import { residentBytes, residentBytesAt } from "./count.ts";
 
 /** What is resident of one file. */
 export interface FileResidency {
@@ -31,6 +34,12 @@ export interface TensorResidency {
   readonly residentBytes: number | null;
 }
 
+/** For what looks at the page cache. */
+export interface ResidencyOptions {
+  /** Rejects with `PREFAULT_ABORTED` as soon as it fires. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface Residency {
   readonly bytes: number;
   readonly residentBytes: number | null;
@@ -47,42 +56,51 @@ export interface Residency {
 export const MAP_CELLS = 64;
 
 /**
- * What of a target is in the page cache right now. A snapshot: nothing keeps the pages there.
+ * What of a target is in the page cache right now. A snapshot: nothing keeps the pages there. Memory
+ * that somebody mapped is measured where it is; it belongs to no file of the result.
  *
  * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND`, `PREFAULT_NOT_A_FILE`, `PREFAULT_PERMISSION`,
- *   `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`, `PREFAULT_INVALID_OPTION`
+ *   `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`, `PREFAULT_INVALID_OPTION`, `PREFAULT_ABORTED`
  */
-export async function residency(target: Target): Promise<Residency> {
-  const { models, runs, failures, notes } = await resolveTarget(target, { asBytes: true });
+export async function residency(
+  target: Target,
+  options: ResidencyOptions = {},
+): Promise<Residency> {
+  const signal = signalOf(options);
+  const opened = resolveTarget(target, { asBytes: true, ...(signal && { signal }) });
+  const { models, runs, failures, notes } = await orAbort(signal, opened);
   const regions = runs.flatMap((run) => run.regions);
   const named = [
     ...models.flatMap((model) => model.tensors.map((tensor) => tensorRegion(model, tensor))),
     ...regions.filter((region) => region.tensor !== undefined),
   ];
   const shim = await loadShim();
-  const plan = await planRegions(regions, shim);
+  const plan = await orAbort(signal, planRegions(regions, shim), (late) => late.close());
   try {
     const files: FileResidency[] = [];
     for (const { file, bytes, ranges } of plan.files) {
       files.push({
         path: file.path,
         bytes,
-        residentBytes: await residentBytes(shim, file, ranges),
-        map: await residencyMap(shim, file),
+        residentBytes: await residentBytes(shim, file, ranges, signal),
+        map: await residencyMap(shim, file, signal),
       });
     }
     const tensors: TensorResidency[] = [];
-    for (const region of named) tensors.push(await tensorResidency(shim, plan, region));
+    for (const region of named) {
+      tensors.push(await tensorResidency(shim, plan, region, signal));
+    }
+    const memory = await memoryResidency(shim, runs, signal);
     return {
-      bytes: plan.bytes,
-      residentBytes: sumKnown(files.map((each) => each.residentBytes)),
+      bytes: plan.bytes + memory.bytes,
+      residentBytes: sumKnown([...files, memory].map((each) => each.residentBytes)),
       files,
       tensors,
       failures: failures.map(unopened),
       notes,
     };
   } finally {
-    await plan.close();
+    await closed(signal, plan.close());
   }
 }
 
@@ -90,10 +108,11 @@ async function tensorResidency(
   shim: Shim,
   plan: Plan,
   region: FileRegion,
+  signal: AbortSignal | undefined,
 ): Promise<TensorResidency> {
   const { file, range } = plan.locate(region);
   // A tensor may begin and end within a page.
-  const resident = await residentBytes(shim, file, [pagesOf(range, shim.pageBytes)]);
+  const resident = await residentBytes(shim, file, [pagesOf(range, shim.pageBytes)], signal);
   return {
     tensor: region.tensor ?? "",
     file: region.path,
@@ -102,7 +121,23 @@ async function tensorResidency(
   };
 }
 
-async function residencyMap(shim: Shim, file: FileSource): Promise<number[] | null> {
+/** What of the target is memory that somebody mapped; nothing for a target of files. */
+async function memoryResidency(
+  shim: Shim,
+  runs: readonly TargetRun[],
+  signal: AbortSignal | undefined,
+): Promise<{ bytes: number; residentBytes: number | null }> {
+  const addresses = runs.flatMap((run) => run.addresses ?? []);
+  if (addresses.length === 0) return { bytes: 0, residentBytes: 0 };
+  const { bytes, ranges } = mergeAddresses(addresses, shim.pageBytes);
+  return { bytes, residentBytes: await residentBytesAt(shim, ranges, signal) };
+}
+
+async function residencyMap(
+  shim: Shim,
+  file: FileSource,
+  signal: AbortSignal | undefined,
+): Promise<number[] | null> {
   const pages = Math.ceil(file.byteLength / shim.pageBytes);
   const cells = Math.min(MAP_CELLS, pages);
   const map: number[] = [];
@@ -110,7 +145,7 @@ async function residencyMap(shim: Shim, file: FileSource): Promise<number[] | nu
     const first = Math.floor((cell * pages) / cells) * shim.pageBytes;
     const last = Math.floor(((cell + 1) * pages) / cells) * shim.pageBytes;
     const range = { offset: first, byteLength: last - first };
-    const resident = await residentBytes(shim, file, [range]);
+    const resident = await residentBytes(shim, file, [range], signal);
     if (resident === null) return null;
     map.push(resident / range.byteLength);
   }

@@ -1,5 +1,6 @@
 import { fstatSync, readSync } from "node:fs";
 import { SystemError } from "../../shims/index.ts";
+import { messageOf } from "../describe.ts";
 import type { FileSource } from "../files.ts";
 import { FileShrank, FillFailed, MemoryRanShort, type Stretch } from "./filler.ts";
 import type { LaneFailure } from "./protocol.ts";
@@ -8,19 +9,20 @@ import type { LaneFailure } from "./protocol.ts";
  * What went wrong with a stretch, from the first byte that is not resident to the stretch's end.
  *
  * @param file none when the stretch is memory that somebody else mapped
+ * @param fileBytes the size of the file now; @defaultValue asked for, which may block
  */
 export function describeFailure(
   error: unknown,
   stretch: Stretch,
   file: FileSource | undefined,
+  fileBytes = file === undefined ? 0 : fstatSync(file.fd).size,
 ): LaneFailure {
   if (error instanceof MemoryRanShort) return describeOutOfMemory(error.message, stretch, file);
   const path = file?.path ?? "";
-  const size = file === undefined ? 0 : fstatSync(file.fd).size;
   // POPULATE_READ says EFAULT for both: past the end of a file that shrank, and on a failed read.
-  if (error instanceof FileShrank || size < (file?.byteLength ?? 0)) {
+  if (error instanceof FileShrank || fileBytes < (file?.byteLength ?? 0)) {
     const { offset, byteLength } = stretch;
-    const message = `${path} shrank from ${file?.byteLength} to ${size} bytes while it was read`;
+    const message = `${path} shrank from ${file?.byteLength} to ${fileBytes} bytes while it was read`;
     return {
       code: "PREFAULT_FILE_CHANGED",
       message,
@@ -34,7 +36,7 @@ export function describeFailure(
   const byteLength = stretch.offset + stretch.byteLength - offset;
   const what = file === undefined ? "memory" : path;
   const from = file === undefined ? `0x${offset.toString(16)}` : `byte ${offset}`;
-  const why = errno ?? (error instanceof Error ? error.message : String(error));
+  const why = errno ?? messageOf(error);
   const message = `${what} could not be filled at ${from}: ${why}`;
   return { code: "PREFAULT_READ_FAILED", message, errno, path, offset, byteLength };
 }

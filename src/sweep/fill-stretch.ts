@@ -3,39 +3,67 @@ import { describeFailure } from "./failure.ts";
 import { type Filler, restOf, type Stretch } from "./filler.ts";
 import type { LaneFailure } from "./protocol.ts";
 
+/** How a fill goes on after a failure. */
+export interface GoingOn {
+  /** Whether to fill what can be filled behind a failure. */
+  readonly keepGoing: boolean;
+  readonly pageBytes: number;
+}
+
 /**
- * Fills a stretch up to its first failure, or, to keep going, all of it that can be filled.
+ * What of one stretch could not be filled: in order, and apart from one another.
  *
  * What cannot be read of a failing disk lies together, and each attempt takes seconds: for each
  * failure in a row twice as much is passed over, and is missing like what failed.
+ */
+export class StretchFailures {
+  readonly list: LaneFailure[] = [];
+  readonly #how: GoingOn;
+  #step: number;
+
+  constructor(how: GoingOn) {
+    this.#how = how;
+    this.#step = how.pageBytes;
+  }
+
+  /** @returns what is to be filled next of the rest that failed; `null` when nothing is */
+  add(failure: LaneFailure, rest: Stretch): Stretch | null {
+    const { keepGoing, pageBytes } = this.#how;
+    if (!keepGoing || failure.code !== "PREFAULT_READ_FAILED") {
+      this.list.push(failure);
+      return null;
+    }
+    const offset = failure.offset - (failure.offset % pageBytes);
+    const before = this.list.at(-1);
+    const inARow = before !== undefined && before.offset + before.byteLength === offset;
+    this.#step = inARow ? 2 * this.#step : pageBytes;
+    const byteLength = Math.min(this.#step, rest.offset + rest.byteLength - offset);
+    if (inARow) this.list.pop();
+    const first = inARow ? before : { ...failure, offset, byteLength: 0 };
+    this.list.push({ ...first, byteLength: first.byteLength + byteLength });
+    return restOf(rest, offset + byteLength);
+  }
+}
+
+/**
+ * Fills a stretch up to its first failure, or, to keep going, all of it that can be filled.
  *
- * @returns what is not resident, in order and apart from one another; none if the sweep was cancelled
+ * @returns what is not resident; none if the sweep was cancelled
  */
 export function fillStretch(
   filler: Filler,
   stretch: Stretch,
   file: FileSource | undefined,
-  { keepGoing, pageBytes }: { readonly keepGoing: boolean; readonly pageBytes: number },
+  how: GoingOn,
 ): LaneFailure[] {
-  const failures: LaneFailure[] = [];
-  let step = pageBytes;
-  for (let rest = stretch; rest.byteLength > 0; ) {
+  const failures = new StretchFailures(how);
+  for (let rest: Stretch | null = stretch; rest !== null && rest.byteLength > 0; ) {
     try {
       filler.fill(rest);
       break;
     } catch (error) {
-      const failure = describeFailure(error, rest, file);
-      if (!keepGoing || failure.code !== "PREFAULT_READ_FAILED") return [...failures, failure];
-      const offset = failure.offset - (failure.offset % pageBytes);
-      const before = failures.at(-1);
-      const inARow = before !== undefined && before.offset + before.byteLength === offset;
-      step = inARow ? 2 * step : pageBytes;
-      const byteLength = Math.min(step, rest.offset + rest.byteLength - offset);
-      if (inARow) failures.pop();
-      const first = inARow ? before : { ...failure, offset, byteLength: 0 };
-      failures.push({ ...first, byteLength: first.byteLength + byteLength });
-      rest = restOf(rest, offset + byteLength);
+      rest = failures.add(describeFailure(error, rest, file), rest);
     }
   }
-  return failures;
+  return failures.list;
 }

@@ -1,3 +1,6 @@
+import { ARENA_BYTES, locate, type Window } from "../arena/layout.ts";
+import type { Range } from "../plan/range.ts";
+
 /** A stretch to fill: where it lies in the arenas, and in its file. Bytes. */
 export interface Stretch {
   /** Index of the arena. */
@@ -9,6 +12,18 @@ export interface Stretch {
   readonly file: number;
   /** From the start of the file. */
   readonly offset: number;
+}
+
+/** Where a chunk lies in its file. */
+export function stretchOf(windows: readonly Window[], chunk: Range): Stretch {
+  const { window, fileOffset } = locate(windows, chunk.offset);
+  return {
+    arena: window.arena,
+    start: chunk.offset % ARENA_BYTES,
+    byteLength: chunk.byteLength,
+    file: window.file,
+    offset: fileOffset,
+  };
 }
 
 /** What is left of a stretch from an offset of its file on. */

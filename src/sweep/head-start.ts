@@ -13,7 +13,7 @@ const PIECE_BYTES = 4 * FOLIO_BYTES;
 export interface HeadStart {
   /** On the clock of the lanes. */
   readonly startedMs: number;
-  /** Fulfilled when nothing of it is under way any more. */
+  /** Fulfilled when nothing of it is under way any more, however it ended. */
   readonly over: Promise<unknown>;
 }
 
@@ -42,7 +42,7 @@ export function headStart(job: SweepJob, control: ControlPage, shim: Shim): Head
     }
   };
   const rotational = job.files.some(({ facts }) => facts.isRotational);
-  const over = Promise.all(Array.from({ length: rotational ? 1 : AT_ONCE }, run));
+  const over = Promise.allSettled(Array.from({ length: rotational ? 1 : AT_ONCE }, run));
   return { startedMs, over };
 }
 

@@ -2,6 +2,7 @@ import type { Window } from "../arena/layout.ts";
 import type { Mapping } from "../arena/mapping.ts";
 import type { FileSource } from "../files.ts";
 import type { RangeTable } from "../plan/range-table.ts";
+import type { DoneChunks } from "./done-chunks.ts";
 import type { FillStrategy } from "./protocol.ts";
 
 /** How far a sweep has come. */
@@ -21,7 +22,9 @@ export interface SweepJob {
   readonly strategy: FillStrategy;
   /** Whether there is next to nothing to be read from the device. */
   readonly isWarm: boolean;
-  /** Lanes wanted. */
+  /** Marked chunk by chunk, for whoever waits for a part. */
+  readonly done: DoneChunks;
+  /** Worker threads wanted; 0 to read on the calling thread. */
   readonly workers: number;
   readonly keepGoing: boolean;
   readonly workerUrl: URL;

@@ -1,7 +1,5 @@
 import type { Shim } from "../../shims/index.ts";
-import { ARENA_BYTES, locate } from "../arena/layout.ts";
 import { ControlPage, sharedBuffer } from "../control.ts";
-import type { Range } from "../plan/range.ts";
 import { RangeTable } from "../plan/range-table.ts";
 import { DoneChunks } from "./done-chunks.ts";
 import { describeOutOfMemory } from "./failure.ts";
@@ -10,9 +8,10 @@ import { MappedFiller } from "./fill-mapped.ts";
 import { ReadFiller } from "./fill-read.ts";
 import { fillStretch } from "./fill-stretch.ts";
 import { hintViews, ViewFiller } from "./fill-views.ts";
-import type { Filler, Stretch } from "./filler.ts";
-import { MemoryWatch, type SweepState } from "./memory-watch.ts";
+import { type Filler, type Stretch, stretchOf } from "./filler.ts";
+import { MemoryWatch } from "./memory-watch.ts";
 import type { LaneFailure, LaneResult, LaneTask } from "./protocol.ts";
+import { stateOf } from "./sweep-state.ts";
 
 /**
  * One lane: takes chunks off the shared counter until none is left, and makes each resident.
@@ -26,6 +25,7 @@ export function runLane(task: LaneTask, shim: Shim): LaneResult {
   const done = new DoneChunks(task.done);
   const failures: LaneFailure[] = [];
   const { keepGoing } = task;
+  expectSame(task, shim);
   const watch = new MemoryWatch(task.files, shim, stateOf(task, control));
   const filler = makeFiller(task, control, shim, watch);
   control.enterLane();
@@ -35,7 +35,7 @@ export function runLane(task: LaneTask, shim: Shim): LaneResult {
       index < chunks.length && !control.cancelled;
       index = control.takeChunk()
     ) {
-      const stretch = stretchOf(task, chunks.at(index));
+      const stretch = stretchOf(task.windows, chunks.at(index));
       if (index === 0 && task.views.length > 0) hintViews(task, stretchesOf(task, chunks), shim);
       const file = task.files[stretch.file];
       const short = watch.look();
@@ -77,20 +77,12 @@ function isOutOfMemory({ code }: LaneFailure): boolean {
   return code === "PREFAULT_OUT_OF_MEMORY";
 }
 
-/** Of the whole sweep: what the kernels touch is counted in the memories they compute on. */
-function stateOf(task: LaneTask, control: ControlPage): SweepState {
-  const pages = [
-    control,
-    ...task.arenas.map(({ memory }) => new ControlPage(sharedBuffer(memory))),
-  ];
-  return {
-    get sweptBytes() {
-      return pages.reduce((sum, page) => sum + page.progress, 0);
-    },
-    get workers() {
-      return control.lanes;
-    },
-  };
+/** @throws Error in a thread that cannot do what the one that started it can */
+function expectSame({ strategy, arenas }: LaneTask, shim: Shim): void {
+  const isAble = strategy === "read" || (strategy === "touch" ? shim.canPlace : shim.canPopulate);
+  if (!isAble && arenas.length > 0) {
+    throw new Error(`koffi could not be loaded in it, so that it cannot ${strategy}`);
+  }
 }
 
 function makeFiller(task: LaneTask, control: ControlPage, shim: Shim, watch: MemoryWatch): Filler {
@@ -113,17 +105,8 @@ export function cancelAll(task: LaneTask, control: ControlPage): void {
   }
 }
 
-function stretchOf(task: LaneTask, chunk: Range): Stretch {
-  const { window, fileOffset } = locate(task.windows, chunk.offset);
-  return {
-    arena: window.arena,
-    start: chunk.offset % ARENA_BYTES,
-    byteLength: chunk.byteLength,
-    file: window.file,
-    offset: fileOffset,
-  };
-}
-
 function stretchesOf(task: LaneTask, chunks: RangeTable): Stretch[] {
-  return Array.from({ length: chunks.length }, (_, index) => stretchOf(task, chunks.at(index)));
+  return Array.from({ length: chunks.length }, (_, index) =>
+    stretchOf(task.windows, chunks.at(index)),
+  );
 }

@@ -1,5 +1,6 @@
-import { once } from "node:events";
+import type { Worker } from "node:worker_threads";
 import type { Piscina } from "piscina";
+import { messageOf } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
 import type { LaneResult, LaneTask } from "./protocol.ts";
 
@@ -12,110 +13,155 @@ export const MOST_LANES = 16;
 /** The heap of a lane holds a few windows and a read buffer. */
 const LANE_HEAP_MB = 32;
 
-/** Sweeps that run at the same time share threads. */
+/** The worker threads of one sweep. */
 export interface LanePool {
-  run(task: LaneTask): Promise<LaneResult>;
-  /** To be called once, when the sweep is over: the last one out ends the threads. */
-  leave(): Promise<void>;
   /**
-   * Its threads do not answer: later sweeps get others, and what runs in these no longer keeps the
-   * process alive. Every `run` that is under way fails at once.
+   * Runs a task in a thread of its own, and ends the thread. Waits while {@link MOST_LANES} threads
+   * run already.
+   *
+   * Settles whatever becomes of the thread: also where it cannot be started, exits while it boots, is
+   * terminated or runs out of memory.
+   *
+   * @throws {@link PrefaultError} `PREFAULT_WORKER_FAILED`; a {@link WorkerNotStarted} when the thread
+   *   was never given its task
+   */
+  run(task: LaneTask): Promise<LaneResult>;
+  /** Fulfilled when none of its threads is left. Never rejects. */
+  ended(): Promise<unknown>;
+  /**
+   * Its threads do not answer: they no longer count, and no longer keep the process alive. Every
+   * `run` that is under way fails at once; each thread ends when its device answers.
    */
   abandon(): void;
-  /** Fulfilled when no thread of a pool that was abandoned is left, and at once for any other. */
-  ended(): Promise<unknown>;
 }
 
-interface Shared {
-  readonly piscina: Piscina<LaneTask, LaneResult>;
-  users: number;
-  /** Of those, the ones whose threads do not answer. */
-  abandoned: number;
-  ended: Promise<unknown>;
-  /** Why no thread can be started, and when those that had been are gone. */
-  failure?: { readonly cause: Error; readonly ended: Promise<void> };
+/** No worker thread took a task: none could be started, or none came as far as its first chunk. */
+export class WorkerNotStarted extends PrefaultError {
+  constructor(why: string, cause?: unknown) {
+    super("PREFAULT_WORKER_FAILED", `no worker thread could be started: ${why}`, { cause });
+  }
 }
 
-const pools = new Map<string, Shared>();
+type Thread = Piscina<LaneTask, LaneResult>;
 
-/**
- * Joins the pool whose threads run `workerUrl`, and starts it when there is none. Piscina is loaded
- * by the first sweep: it would be half of the time it takes to import this package.
- */
-export async function joinPool(workerUrl: URL): Promise<LanePool> {
-  const { Piscina } = await import("piscina");
-  const shared = pools.get(workerUrl.href) ?? startPool(Piscina, workerUrl);
-  shared.users += 1;
-  let abandoned = false;
-  return {
-    async run(task) {
-      try {
-        return await shared.piscina.run(task);
-      } catch (error) {
-        await shared.failure?.ended;
-        const cause = shared.failure?.cause ?? error;
-        const why = cause instanceof Error ? cause.message : String(cause);
-        throw new PrefaultError("PREFAULT_WORKER_FAILED", `a worker thread failed: ${why}`, {
-          cause,
-        });
-      }
-    },
-    async leave() {
-      shared.users -= 1;
-      if (abandoned) shared.abandoned -= 1;
-      endAbandoned(shared);
-      if (shared.users > 0) return;
-      forget(workerUrl, shared);
-      await shared.piscina.destroy();
-    },
-    abandon() {
-      abandoned = true;
-      shared.abandoned += 1;
-      forget(workerUrl, shared);
-      endAbandoned(shared);
-    },
-    ended: () => shared.ended,
+/** Threads of all sweeps that run now, and the tasks that wait for one of them to end. */
+let running = 0;
+const waiting: (() => void)[] = [];
+
+/** @returns what gives the place back; to be called once or more */
+async function takePlace(): Promise<() => void> {
+  while (running >= MOST_LANES) await new Promise<void>((resolve) => waiting.push(resolve));
+  running += 1;
+  let isTaken = true;
+  return () => {
+    if (!isTaken) return;
+    isTaken = false;
+    running -= 1;
+    waiting.shift()?.();
   };
 }
 
-function startPool(Pool: typeof Piscina, workerUrl: URL): Shared {
-  const piscina = new Pool<LaneTask, LaneResult>({
+/**
+ * A pool of threads for one sweep, all of which run `workerUrl`. Piscina is loaded by the first sweep:
+ * it would be half of the time it takes to import this package.
+ *
+ * @throws {@link WorkerNotStarted}
+ */
+export async function openPool(workerUrl: URL): Promise<LanePool> {
+  const { Piscina } = await import("piscina").catch((cause: unknown) => {
+    throw new WorkerNotStarted(messageOf(cause), cause);
+  });
+  const threads = new Map<Thread, Promise<void>>();
+  const places = new Set<() => void>();
+  let isAbandoned = false;
+
+  async function runInThread(task: LaneTask): Promise<LaneResult> {
+    if (isAbandoned) throw new WorkerNotStarted("its pool was given up");
+    const thread = newThread(Piscina, workerUrl);
+    let hasTask = false;
+    const failed = new Promise<never>((_, reject) => {
+      // Piscina throws it at the process when no one listens.
+      thread.on("error", reject);
+      thread.once("workerCreate", () => {
+        hasTask = true;
+      });
+    });
+    failed.catch(() => {});
+    try {
+      // Throws where the system gives no thread.
+      const result = thread.run(task);
+      result.catch(() => {});
+      const exit = exitOf(thread);
+      threads.set(
+        thread,
+        exit.then(() => {}),
+      );
+      // A thread that ends without an error leaves the task waiting (piscina 5.3).
+      const ended = exit.then((code) => Promise.reject(new Error(`it exited with code ${code}`)));
+      return await Promise.race([result, failed, ended]);
+    } catch (cause) {
+      if (!hasTask) throw new WorkerNotStarted(messageOf(cause), cause);
+      const message = `a worker thread failed: ${messageOf(cause)}`;
+      throw new PrefaultError("PREFAULT_WORKER_FAILED", message, { cause });
+    } finally {
+      // One that has no thread is left alone: it would reject a promise that it never handed out.
+      if (threads.has(thread) && !isAbandoned) await thread.destroy();
+    }
+  }
+
+  return {
+    async run(task) {
+      const giveBack = await takePlace();
+      places.add(giveBack);
+      try {
+        return await runInThread(task);
+      } finally {
+        places.delete(giveBack);
+        giveBack();
+      }
+    },
+    ended: () => Promise.all(threads.values()),
+    abandon() {
+      isAbandoned = true;
+      for (const giveBack of places) giveBack();
+      for (const thread of threads.keys()) abandonThread(thread);
+    },
+  };
+}
+
+/** A pool of a single thread, so that what befalls one thread touches no other. */
+function newThread(Pool: typeof Piscina, workerUrl: URL): Thread {
+  return new Pool<LaneTask, LaneResult>({
     filename: workerUrl.href,
     minThreads: 0,
-    maxThreads: MOST_LANES,
-    // Threads live as long as the pool, which lives as long as its sweeps.
-    idleTimeout: 60_000,
+    maxThreads: 1,
+    idleTimeout: Number.POSITIVE_INFINITY,
     execArgv: [],
     // A lane that is ended in the middle of its work closes no descriptor by itself.
     trackUnmanagedFds: true,
     resourceLimits: { maxOldGenerationSizeMb: LANE_HEAP_MB, maxYoungGenerationSizeMb: 8 },
   });
-  const shared: Shared = { piscina, users: 0, abandoned: 0, ended: Promise.resolve() };
-  // A thread that cannot start has no task that could fail: piscina tells it here, or throws it at
-  // the process when no one listens, and leaves the tasks waiting.
-  piscina.on("error", (cause: Error) => {
-    forget(workerUrl, shared);
-    shared.failure ??= { cause, ended: piscina.destroy() };
-  });
-  pools.set(workerUrl.href, shared);
-  return shared;
+}
+
+/** The worker of a thread that has just been given its task. */
+function workerOf({ threads }: Thread): Worker {
+  const [worker] = threads;
+  if (worker === undefined) throw new Error("the pool has no thread");
+  return worker;
+}
+
+function exitOf(thread: Thread): Promise<number> {
+  return new Promise((resolve) => workerOf(thread).once("exit", resolve));
 }
 
 /** Longer than piscina takes to see that a thread's port is closed, when it holds on to the thread. */
 const UNREF_MS = 100;
 
-/** Ends the threads once nobody waits for them; each is gone when its device answers. */
-function endAbandoned(shared: Shared): void {
-  const { threads } = shared.piscina;
-  if (shared.abandoned === 0 || shared.abandoned < shared.users) return;
-  shared.ended = Promise.all([shared.ended, ...threads.map((thread) => once(thread, "exit"))]);
-  void shared.piscina.destroy();
+/** Has a thread end when its device answers, without anybody waiting for it. */
+function abandonThread(thread: Thread): void {
+  const workers = thread.threads;
+  void thread.destroy();
   setTimeout(() => {
-    for (const thread of threads) thread.unref();
+    for (const worker of workers) worker.unref();
   }, UNREF_MS);
-}
-
-/** The next sweep starts a pool of its own. */
-function forget(workerUrl: URL, shared: Shared): void {
-  if (pools.get(workerUrl.href) === shared) pools.delete(workerUrl.href);
 }

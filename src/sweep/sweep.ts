@@ -1,19 +1,21 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { loadShim } from "../../shims/index.ts";
+import { loadShim, type Shim } from "../../shims/index.ts";
 import { CONTROL_BYTES, ControlPage } from "../control.ts";
+import { messageOf } from "../describe.ts";
 import { abortError } from "../errors.ts";
 import { leaveBehind } from "../left-behind.ts";
-import { DoneChunks } from "./done-chunks.ts";
 import { adviseExactFolios, wantsExactFolios } from "./exact-folios.ts";
 import { type HeadStart, headStart } from "./head-start.ts";
 import type { SweepJob } from "./job.ts";
-import { joinPool, MOST_LANES } from "./pool.ts";
+import { type LanePool, MOST_LANES, openPool, WorkerNotStarted } from "./pool.ts";
 import type { LaneFailure, LaneResult, LaneTask } from "./protocol.ts";
 import { hintBytes } from "./read-ahead.ts";
+import { readHere } from "./read-here.ts";
+import { workerRoom } from "./worker-room.ts";
 
 export interface SweepResult {
   readonly chunks: number;
-  /** Lanes that ran. */
+  /** Worker threads that filled; 0 when the calling thread read. */
   readonly workers: number;
   readonly seconds: number;
   /** By file, where only the sweep's own mapping could tell; `null` where files can be asked about. */
@@ -42,9 +44,8 @@ const STUCK_MS = 1000;
 export interface Sweep {
   /** @throws {@link PrefaultError} `PREFAULT_ABORTED`, `PREFAULT_WORKER_FAILED` */
   readonly result: Promise<SweepResult>;
-  /** Fulfilled when the lanes have let go of the files and nothing is mapped any more. */
+  /** Fulfilled when the lanes have let go of the files and nothing is mapped any more. Never rejects. */
   readonly released: Promise<void>;
-  readonly done: DoneChunks;
   /** Whether `result` came without waiting for the lanes, because they do not answer. */
   readonly stuck: boolean;
 }
@@ -53,35 +54,48 @@ export interface Sweep {
  * Makes every chunk resident. Releases the mapping and leaves no thread behind, whatever happens.
  * The files have to stay open until `released`, which after an abort on a device that does not
  * answer can be long after `result`.
+ *
+ * @throws {@link WorkerNotStarted} with nothing begun and the mapping released; so does `result`
  */
 export async function startSweep(job: SweepJob): Promise<Sweep> {
-  const shim = await loadShim();
+  try {
+    return await start(job, await loadShim());
+  } catch (error) {
+    job.mapping?.release();
+    throw error;
+  }
+}
+
+async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   const arenas = job.mapping?.arenas ?? [];
   const { chunks } = job;
-  const done = DoneChunks.forChunks(chunks.length);
-  const task = laneTask(job, done);
-  const workers = Math.min(job.workers, MOST_LANES, chunks.length);
+  const task = laneTask(job);
+  const threads = threadsFor(job);
   for (const arena of arenas) arena.control.reset();
   const control = new ControlPage(task.control);
   adviseExactFolios(task, "random", shim);
   const ahead = headStart(job, control, shim);
-  const pool = await joinPool(job.workerUrl).catch(async (error: unknown) => {
+  let pool: LanePool | null = null;
+  try {
+    if (threads > 0) pool = await openPool(job.workerUrl);
+  } catch (error) {
     control.cancel();
     await ahead?.over;
-    job.mapping?.release();
     throw error;
-  });
+  }
   const pages = [control, ...arenas.map((arena) => arena.control)];
   const cancel = () => {
     for (const page of pages) page.cancel();
   };
 
   const stopProgress = reportProgress(job, pages);
+  const runLane = () => (pool === null ? readHere(task, shim) : pool.run(task));
   const lanes = Promise.allSettled(
-    Array.from({ length: workers }, () =>
-      // A lane that died takes the others with it: they see the word and stop.
-      pool.run(task).catch((error: unknown) => {
-        cancel();
+    Array.from({ length: Math.max(threads, 1) }, () =>
+      runLane().catch((error: unknown) => {
+        // Those that started do the work of those that did not. A lane that died in the middle takes
+        // the others with it: they see the word and stop.
+        if (!(error instanceof WorkerNotStarted)) cancel();
         throw error;
       }),
     ),
@@ -91,19 +105,14 @@ export async function startSweep(job: SweepJob): Promise<Sweep> {
   let residentBytes: readonly (number | null)[] | null = null;
   const released = lanes.then(async () => {
     stopProgress();
-    await Promise.all([ahead?.over, pool.ended()]);
+    await Promise.all([ahead?.over, pool?.ended()]);
     // The next sweep may take the arenas at once: from here on their control pages are not ours.
     pages.splice(1);
-    try {
-      if (!control.cancelled) residentBytes = (await job.mapping?.views?.residentBytes()) ?? null;
-    } finally {
-      if (task.keepTables) adviseExactFolios(task, "normal", shim);
-      try {
-        job.mapping?.release();
-      } finally {
-        await pool.leave();
-      }
+    if (!control.cancelled && job.mapping?.views !== undefined) {
+      residentBytes = await job.mapping.views.residentBytes().catch(() => null);
     }
+    if (task.keepTables) adviseExactFolios(task, "normal", shim);
+    job.mapping?.release();
     letGo = true;
   });
   let gaveUp = false;
@@ -114,7 +123,7 @@ export async function startSweep(job: SweepJob): Promise<Sweep> {
     const timer = setInterval(() => {
       if (control.lanes === 0) return;
       clearInterval(timer);
-      pool.abandon();
+      pool?.abandon();
     }, STUCK_MS);
     lanes.then(() => clearInterval(timer));
   }
@@ -131,24 +140,50 @@ export async function startSweep(job: SweepJob): Promise<Sweep> {
         throw abortError(job.signal);
       }
       await released;
-      const results = (await lanes).map((lane) => {
-        if (lane.status === "rejected") throw lane.reason;
-        return lane.value;
-      });
+      const results = resultsOf(await lanes, control);
+      const workers = pool === null ? 0 : results.length;
       return { chunks: chunks.length, workers, residentBytes, ...summary(results, control, ahead) };
     } finally {
       signal.unwatch();
       stopProgress();
     }
   }
+  const result = waitForResult();
+  // Whoever started the sweep looks at it a moment later.
+  result.catch(() => {});
   return {
-    result: waitForResult(),
+    result,
     released,
-    done,
     get stuck() {
       return gaveUp;
     },
   };
+}
+
+/** How many worker threads; 0 to read on this one. @throws {@link WorkerNotStarted} */
+function threadsFor({ workers, chunks }: SweepJob): number {
+  if (workers === 0) return 0;
+  const room = workerRoom();
+  if (room > 0) return Math.max(1, Math.min(workers, MOST_LANES, chunks.length, room));
+  throw new WorkerNotStarted("the limits of this process leave no room for one (ulimit -v or -d)");
+}
+
+/**
+ * What the lanes did. Lanes that never started are not missed, as long as one did.
+ *
+ * @throws what the first lane failed with that died; {@link WorkerNotStarted} when none took a chunk
+ */
+function resultsOf(lanes: readonly PromiseSettledResult<LaneResult>[], control: ControlPage) {
+  const failed = lanes.flatMap((lane) => (lane.status === "rejected" ? [lane.reason] : []));
+  const results = lanes.flatMap((lane) => (lane.status === "fulfilled" ? [lane.value] : []));
+  const died = failed.find((reason) => !(reason instanceof WorkerNotStarted));
+  if (failed.length > 0 && !control.hasBegun) {
+    const [first] = failed;
+    throw first instanceof WorkerNotStarted ? first : new WorkerNotStarted(messageOf(first), first);
+  }
+  if (died !== undefined) throw died;
+  if (results.length === 0) throw failed[0];
+  return results;
 }
 
 /** A signal as something that can be waited for, and let go of. */
@@ -162,12 +197,12 @@ function watch(signal: AbortSignal | undefined) {
   return { fired, unwatch: () => signal?.removeEventListener("abort", onAbort) };
 }
 
-function laneTask(job: SweepJob, done: DoneChunks): LaneTask {
+function laneTask(job: SweepJob): LaneTask {
   const arenas = job.mapping?.arenas ?? [];
   return {
     control: new SharedArrayBuffer(CONTROL_BYTES),
     chunks: job.chunks.buffer,
-    done: done.buffer,
+    done: job.done.buffer,
     arenas: arenas.map(({ memory, base, skew }) => ({ memory, base, skew })),
     views: job.mapping?.views?.addresses ?? [],
     windows: job.windows,

@@ -1,4 +1,5 @@
-import { bindKernels, type Kernels } from "../../src/kernels/kernels.ts";
+import { bindKernels, type PlanningKernels } from "../../src/kernels/kernels.ts";
+import { bindScalarKernels } from "../../src/kernels/scalar-kernels.ts";
 import type { Region } from "./kernel-twins.ts";
 
 const REGION_WORDS = 2;
@@ -9,14 +10,17 @@ export const REGION_BYTES = 16;
 /** What stands in memory where no region was written. */
 export const UNTOUCHED: Region = { offset: 2n ** 64n - 1n, byteLength: 2n ** 64n - 1n };
 
-/** A shared memory with the planning kernels bound to it, seen as regions. */
+/** The planning kernels there are: what one does, the other does. */
+export const KERNEL_KINDS = ["WebAssembly", "TypeScript"] as const;
+
+/** A memory with the planning kernels bound to it, seen as regions. */
 export class RegionMemory {
-  readonly kernels: Kernels;
+  readonly kernels: PlanningKernels;
   readonly #words: BigUint64Array;
 
-  constructor() {
+  constructor(kind: (typeof KERNEL_KINDS)[number]) {
     const memory = new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true });
-    this.kernels = bindKernels(memory);
+    this.kernels = kind === "WebAssembly" ? bindKernels(memory) : bindScalarKernels(memory.buffer);
     this.#words = new BigUint64Array(memory.buffer);
     this.clear();
   }

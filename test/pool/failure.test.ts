@@ -1,8 +1,9 @@
-import { chmodSync, mkdirSync, unlinkSync, writeFileSync } from "node:fs";
+import { getEventListeners } from "node:events";
+import { chmodSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { PrefaultError, prefault, residency } from "prefault";
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { openModel, PrefaultError, prefault, residency, type Target } from "prefault";
+import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { descriptorsOf } from "../helpers/open-descriptors.ts";
 import { mappingsOf } from "../helpers/process-facts.ts";
@@ -45,18 +46,88 @@ describe("a prefault that fails", () => {
     });
   });
 
-  test("says when its worker cannot be started, and leaves nothing behind", async () => {
-    const workerUrl = pathToFileURL(join(folder, "no-worker.js"));
-    const report = await prefault(path, { workerUrl, log() {} });
-    expect(report.error?.code).toBe("PREFAULT_WORKER_FAILED");
-    expect((await prefault(path, { log() {} })).error).toBeUndefined();
+  describe.each([
+    ["is missing", undefined],
+    ["is no JavaScript", "export default ("],
+    ["throws when it is loaded", "throw new Error('at import');"],
+    ["exits while it boots", "process.exit(0);"],
+    ["exits with an error while it boots", "process.exit(3);"],
+    ["exits when it is called", "export default () => process.exit(3);"],
+    ["throws when it is called", "export default () => { throw new Error('called'); }"],
+    ["exports nothing", "export const nothing = 1;"],
+    [
+      "runs out of memory",
+      "const all = []; for (;;) all.push(new Array(1e5).fill(all.length)); export default 1;",
+    ],
+    ["cannot send its answer", "export default () => ({ answer: () => 1 });"],
+  ])("whose worker's file %s", (_, text) => {
+    const worker = join(folder, "broken-worker.mjs");
+    const workerUrl = pathToFileURL(worker);
+    beforeEach(() => {
+      rmSync(worker, { force: true });
+      if (text !== undefined) writeFileSync(worker, text);
+    });
+
+    test("reads on the calling thread with auto, and says so", async () => {
+      const { signal } = new AbortController();
+      const progress = vi.fn();
+      const options = { workerUrl, signal, onProgress: progress, log() {} };
+      const report = await prefault(path, options);
+      expect(report).toMatchObject({
+        ran: true,
+        strategy: "read",
+        workers: 0,
+        strategyReason: expect.stringContaining("no worker thread could be started"),
+      });
+      expect(report.error).toBeUndefined();
+      expect(progress).toHaveBeenLastCalledWith({ bytesDone: 4 * MIB, bytesTotal: 4 * MIB });
+      expect(getEventListeners(signal, "abort")).toEqual([]);
+    });
+
+    test("fails with a code with a strategy that was asked for, and leaves nothing behind", async () => {
+      const strategy = "populate";
+      const report = await prefault(path, { workerUrl, strategy, log() {} });
+      expect(report).toMatchObject({
+        error: { code: "PREFAULT_WORKER_FAILED" },
+        bytes: 4 * MIB,
+        files: [{ path }],
+      });
+      expect((await prefault(path, { log() {} })).error).toBeUndefined();
+    });
   });
 
-  test("says when its worker dies", async () => {
-    const worker = join(folder, "dying-worker.js");
-    writeFileSync(worker, "export default () => process.exit(3);");
+  test("reports a worker that was terminated in the middle", async () => {
+    const worker = join(folder, "dying-worker.mjs");
+    // Takes a chunk off the shared counter, as a real one does (`src/control.ts`), and dies.
+    writeFileSync(
+      worker,
+      "export default ({ control }) => { Atomics.add(new Int32Array(control), 4, 1); process.exit(1); }",
+    );
     const report = await prefault(path, { workerUrl: pathToFileURL(worker), log() {} });
-    expect(report.error?.code).toBe("PREFAULT_WORKER_FAILED");
+    expect(report).toMatchObject({ ran: true, error: { code: "PREFAULT_WORKER_FAILED" } });
+  });
+
+  test("keeps what the runs before it did", async () => {
+    const model = await openModel(path);
+    const gone = join(folder, "gone.bin");
+    writeDataFile(gone, MIB);
+    const other = await openModel(gone);
+    const both = { ...model, files: [...model.files, ...other.files] };
+    const run = (file: number, byteLength: number) => ({
+      label: `run ${file}`,
+      gate: "always" as const,
+      regions: [{ tensor: { ...model.tensors[0], file, byteLength }, reason: "" }],
+    });
+    const plan = { model: both, runs: [run(0, 4 * MIB), run(1, MIB)], elsewhere: [], notes: [] };
+    unlinkSync(gone);
+    const report = await prefault(plan as unknown as Target, { log() {} });
+    expect(report).toMatchObject({
+      ran: true,
+      bytes: 4 * MIB,
+      files: [{ path, bytes: 4 * MIB }],
+      error: { code: "PREFAULT_NOT_FOUND", path: gone },
+      runs: [{ ran: true }, { ran: false }],
+    });
   });
 
   test("leaves no file open", async ({ skip }) => {

@@ -26,6 +26,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["shims"],
   ["src/errors.ts", "src/control.ts", "src/gate.ts", "src/memory"],
   ["src/units.ts", "src/harmless.ts", "src/mount-table.ts"],
+  ["src/describe.ts", "src/kill-switch.ts"],
 ];
 
 const sources = ["src", "shims"].flatMap((folder) =>

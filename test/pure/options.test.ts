@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { describeValue } from "../../src/describe.ts";
 import { PrefaultError } from "../../src/errors.ts";
 import { type PrefaultOptions, resolveOptions } from "../../src/options.ts";
 
@@ -21,7 +22,7 @@ describe("resolveOptions", () => {
       chunkBytes: 32 * 1024 ** 2,
       strategy: "auto",
       onError: "report",
-      killSwitch: "SHARPI_PREFAULT",
+      killSwitch: undefined,
     });
     expect(workerUrl.href).toMatch(/^file:.*\/worker\.js$/);
   });
@@ -73,7 +74,60 @@ describe("resolveOptions", () => {
     const error = refusal({ [name]: value });
     expect(PrefaultError.is(error) && error.code).toBe("PREFAULT_INVALID_OPTION");
     expect(String(error)).toContain(name);
-    expect(String(error)).toContain(JSON.stringify(value));
+    expect(String(error)).toContain(describeValue(value));
+  });
+
+  test.each([
+    ["signal", {}],
+    ["signal", "abort"],
+    ["signal", null],
+    ["workerUrl", "worker.js"],
+    ["workerUrl", new URL("https://example.org/worker.js")],
+    ["log", "stderr"],
+    ["log", null],
+    ["onProgress", 7],
+    ["label", 7],
+    ["label", Symbol("label")],
+    ["killSwitch", 7],
+    ["killSwitch", ""],
+    ["workers", 4n],
+    ["workers", -1],
+    ["chunkBytes", 2n ** 70n],
+    ["gate", Symbol("gate")],
+    ["strategy", { toString: () => "read" }],
+  ])("refuses a %s of the wrong type", (name, value) => {
+    expect(refusal({ [name]: value })).toMatchObject({
+      code: "PREFAULT_INVALID_OPTION",
+      message: expect.stringContaining(`${name} must be`),
+    });
+  });
+
+  test.each([null, "auto", 7, [], 1n])("refuses options that are %s", (options) => {
+    expect(refusal(options as unknown as object)).toMatchObject({
+      code: "PREFAULT_INVALID_OPTION",
+      message: expect.stringContaining("options must be an object"),
+    });
+  });
+
+  test("turns what an async callback rejects with into a warning", async () => {
+    const warn = vi.spyOn(process, "emitWarning").mockReturnValue();
+    const thrown = new Error("from the callback");
+    const { log } = resolveOptions({ log: (async () => Promise.reject(thrown)) as () => void });
+    log("line");
+    await vi.waitFor(() => expect(warn.mock.calls).toEqual([[thrown]]));
+  });
+
+  test("survives a stderr that throws, and one that is closed", () => {
+    const warn = vi.spyOn(process, "emitWarning").mockReturnValue();
+    const write = vi.spyOn(process.stderr, "write").mockImplementation(() => {
+      throw new Error("closed");
+    });
+    const { log } = resolveOptions();
+    log("a line");
+    expect(warn).toHaveBeenCalledOnce();
+    write.mockReturnValue(true);
+    log("a line");
+    expect(() => process.stderr.emit("error", new Error("EPIPE"))).not.toThrow();
   });
 
   test.each([1, 16])("takes %d workers", (workers) => {
@@ -99,6 +153,6 @@ describe("resolveOptions", () => {
   test("logs lines to stderr", () => {
     const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
     resolveOptions().log("a line");
-    expect(write.mock.calls).toEqual([["a line\n"]]);
+    expect(write.mock.calls).toEqual([["a line\n", expect.any(Function)]]);
   });
 });
