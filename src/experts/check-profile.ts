@@ -2,7 +2,7 @@ import type { Model } from "../model/model.ts";
 import { computingBlocks } from "./counts.ts";
 import { type ModelIdentity, modelIdentity } from "./identity.ts";
 import { invalidProfile, NO_ROW, type Profile } from "./profile.ts";
-import { type ExpertLayer, expertSlices } from "./slices.ts";
+import { type RoutedLayer, routedLayers } from "./routed-layers.ts";
 
 /**
  * Fits a profile to a model, or refuses one of another model and says what differs.
@@ -17,7 +17,7 @@ import { type ExpertLayer, expertSlices } from "./slices.ts";
  * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION`
  */
 export function checkProfile(profile: Profile, model: Model): Profile {
-  const { layers } = expertSlices(model);
+  const { layers } = routedLayers(model);
   const identity = modelIdentity(model);
   const refuse = (why: string) => invalidProfile(profile.path, why);
   if (layers.length === 0) throw refuse("the model has no routed experts that it could rank");
@@ -54,7 +54,7 @@ export function checkProfile(profile: Profile, model: Model): Profile {
   return { ...profile, weights, model: identity, layers: rows, experts };
 }
 
-function expectExperts(profile: Profile, row: Float64Array, { block, experts }: ExpertLayer): void {
+function expectExperts(profile: Profile, row: Float64Array, { block, experts }: RoutedLayer): void {
   const fits = profile.source === "csv" ? row.length <= experts : row.length === experts;
   if (fits) return;
   const listed = profile.source === "csv" ? `expert ${row.length - 1}` : `${row.length} experts`;
@@ -89,6 +89,6 @@ function difference(theirs: ModelIdentity, ours: ModelIdentity): string {
   );
 }
 
-function blocksOf(layers: readonly ExpertLayer[]): string {
+function blocksOf(layers: readonly RoutedLayer[]): string {
   return `them in blocks ${layers[0]?.block} to ${layers.at(-1)?.block}`;
 }

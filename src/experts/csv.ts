@@ -9,7 +9,7 @@ import {
   NO_ROW,
   type Profile,
 } from "./profile.ts";
-import { MOST_EXPERTS } from "./slices.ts";
+import { MOST_EXPERTS } from "./routed-layers.ts";
 
 /** A log of some ten thousand tokens of a large model has 100 MB. */
 const MOST_CSV_BYTES = 512 * 2 ** 20;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Model } from "../model/model.ts";
 import { computingBlocks } from "./counts.ts";
-import { type ExpertLayer, expertSlices } from "./slices.ts";
+import { type RoutedLayer, routedLayers } from "./routed-layers.ts";
 
 /** What a profile remembers of the model it was made of. */
 export interface ModelIdentity {
@@ -19,14 +19,11 @@ export interface ModelIdentity {
 const VERSION = "prefault-experts-1";
 
 export function modelIdentity(model: Model): ModelIdentity {
-  const { layers } = expertSlices(model);
-  const names = layers.flatMap(({ units }) =>
-    units.flatMap(({ slices }) => slices.map((slice) => slice.tensor)),
-  );
+  const { layers } = routedLayers(model);
   return {
     layers: (layers.at(-1)?.block ?? -1) + 1,
     experts: layers.reduce((most, { experts }) => Math.max(most, experts), 0),
-    tensors: new Set(names).size,
+    tensors: layers.reduce((sum, { tensors }) => sum + tensors.length, 0),
     fingerprint: fingerprint(model, layers),
   };
 }
@@ -42,7 +39,7 @@ export function modelIdentity(model: Model): ModelIdentity {
  */
 export function fingerprint(
   model: Model,
-  layers: readonly ExpertLayer[] = expertSlices(model).layers,
+  layers: readonly RoutedLayer[] = routedLayers(model).layers,
 ): string {
   const most = computingBlocks(model);
   const shape = layers

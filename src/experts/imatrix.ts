@@ -18,7 +18,7 @@ import {
   type Profile,
 } from "./profile.ts";
 import { readRanges } from "./read-ranges.ts";
-import { MOST_EXPERTS } from "./slices.ts";
+import { MOST_EXPERTS } from "./routed-layers.ts";
 
 /** How often each matrix of a weight was used; and for each the sums that quantising needs. */
 const COUNTS = ".counts";

@@ -1,13 +1,4 @@
-import { pagesOf } from "../plan/range.ts";
 import type { ExpertSlice } from "./slices.ts";
-
-/** What adding some slices would cost. */
-export interface Addition {
-  /** Bytes of pages that are not counted yet. */
-  readonly bytes: number;
-  /** Counts the pages as taken. */
-  take(): void;
-}
 
 /**
  * Counts whole pages of slices that come in any order. Two slices that meet inside a page share it,
@@ -18,53 +9,54 @@ export interface Addition {
  */
 export class PageCount {
   readonly #pageBytes: number;
-  /** By file: the first bytes of pages at an edge of a slice, and of slices. */
+  /** By file the pages, by number, at an edge of a slice. */
   readonly #edges = new Map<number, Set<number>>();
-  readonly #slices = new Map<number, Set<number>>();
+  readonly #shared = new Set<ExpertSlice>();
 
   constructor(pageBytes: number) {
     this.#pageBytes = pageBytes;
   }
 
-  add(slices: readonly ExpertSlice[]): Addition {
-    const added: { known: Set<number>; at: number }[] = [];
-    const isNew = (known: Set<number>, at: number): boolean => {
-      if (known.has(at)) return false;
-      known.add(at);
-      added.push({ known, at });
-      return true;
-    };
-    let bytes = 0;
-    for (const slice of slices) {
-      if (!isNew(setOf(this.#slices, slice.file), slice.offset)) continue;
-      bytes += this.#newBytes(slice, isNew);
+  /** Bytes of the pages that these slices would add, which are those of one expert. */
+  cost(slices: readonly ExpertSlice[]): number {
+    let pages = 0;
+    for (let index = 0; index < slices.length; index++) {
+      const slice = slices[index];
+      if (slice === undefined || (slice.isShared && this.#shared.has(slice))) continue;
+      const first = this.#firstPage(slice);
+      const last = this.#lastPage(slice);
+      pages += Math.max(0, last - first - 1);
+      if (!this.#isEdge(slice.file, first, slices, index)) pages++;
+      if (last !== first && !this.#isEdge(slice.file, last, slices, index)) pages++;
     }
-    // Tried on the real sets, since the slices of one expert may share a page as well.
-    for (const { known, at } of added) known.delete(at);
-    return {
-      bytes,
-      take: () => {
-        for (const { known, at } of added) known.add(at);
-      },
-    };
+    return pages * this.#pageBytes;
   }
 
-  #newBytes(slice: ExpertSlice, isNew: (known: Set<number>, at: number) => boolean): number {
-    const { offset, byteLength } = pagesOf(slice, this.#pageBytes);
-    if (byteLength === 0) return 0;
-    const edges = setOf(this.#edges, slice.file);
-    const last = offset + byteLength - this.#pageBytes;
-    const inner = Math.max(0, byteLength - 2 * this.#pageBytes);
-    const atStart = isNew(edges, offset) ? this.#pageBytes : 0;
-    const atEnd = isNew(edges, last) ? this.#pageBytes : 0;
-    return inner + atStart + atEnd;
+  take(slices: readonly ExpertSlice[]): void {
+    for (const slice of slices) {
+      if (slice.isShared) this.#shared.add(slice);
+      const edges = this.#edges.get(slice.file) ?? new Set();
+      this.#edges.set(slice.file, edges);
+      edges.add(this.#firstPage(slice)).add(this.#lastPage(slice));
+    }
   }
-}
 
-function setOf(sets: Map<number, Set<number>>, file: number): Set<number> {
-  const known = sets.get(file);
-  if (known !== undefined) return known;
-  const made = new Set<number>();
-  sets.set(file, made);
-  return made;
+  /** Whether the page is counted already, or is an edge of one of the first `end` slices. */
+  #isEdge(file: number, page: number, slices: readonly ExpertSlice[], end: number): boolean {
+    if (this.#edges.get(file)?.has(page) === true) return true;
+    for (let earlier = 0; earlier < end; earlier++) {
+      const other = slices[earlier];
+      if (other === undefined || other.file !== file) continue;
+      if (this.#firstPage(other) === page || this.#lastPage(other) === page) return true;
+    }
+    return false;
+  }
+
+  #firstPage({ offset }: ExpertSlice): number {
+    return Math.floor(offset / this.#pageBytes);
+  }
+
+  #lastPage({ offset, byteLength }: ExpertSlice): number {
+    return Math.floor((offset + byteLength - 1) / this.#pageBytes);
+  }
 }

@@ -1,7 +1,7 @@
 import { PrefaultError } from "../errors.ts";
 import type { ModelIdentity } from "./identity.ts";
 import { invalidProfile, isWeight, MOST_CELLS, MOST_LAYERS, type Profile } from "./profile.ts";
-import { MOST_EXPERTS } from "./slices.ts";
+import { MOST_EXPERTS } from "./routed-layers.ts";
 
 const FORMAT = "prefault-profile";
 const VERSION = 1;

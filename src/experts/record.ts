@@ -2,7 +2,7 @@ import { PrefaultError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import { type ModelIdentity, modelIdentity } from "./identity.ts";
 import { invalidProfile, NO_ROW, type Profile } from "./profile.ts";
-import { expertSlices } from "./slices.ts";
+import { routedLayers } from "./routed-layers.ts";
 
 /**
  * What of each expert was resident at one look: by block, then by expert, the share of its bytes from 0
@@ -23,7 +23,7 @@ export class ResidencySum {
 
   constructor(model: Model) {
     this.#identity = modelIdentity(model);
-    const byBlock = new Map(expertSlices(model).layers.map((layer) => [layer.block, layer]));
+    const byBlock = new Map(routedLayers(model).layers.map((layer) => [layer.block, layer]));
     const blocks = Array.from({ length: this.#identity.layers }, (_, block) => block);
     this.#experts = blocks.map((block) => byBlock.get(block)?.experts ?? 0);
     this.#sums = blocks.map(() => NO_ROW);

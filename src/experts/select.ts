@@ -1,7 +1,7 @@
 import { PrefaultError } from "../errors.ts";
 import { PageCount } from "./page-count.ts";
 import { NO_ROW, type Profile, sumOf } from "./profile.ts";
-import type { ExpertLayer, ExpertUnit } from "./slices.ts";
+import type { ExpertLayer, ExpertSlice, ExpertUnit } from "./slices.ts";
 
 export interface Budget {
   /** Bytes that may become resident, the core included. `Infinity` for all. */
@@ -30,6 +30,8 @@ export interface Selection {
 export interface RankedExpert {
   readonly unit: ExpertUnit;
   readonly weight: number;
+  /** Weight per byte. */
+  readonly density: number;
 }
 
 /**
@@ -67,15 +69,20 @@ export function rankExperts(
   layers: readonly ExpertLayer[],
   weights: readonly Float64Array[] | null,
 ): RankedExpert[] {
-  const row = (layer: ExpertLayer) => weights?.[layer.block] ?? NO_ROW;
-  const known = layers.map(row).filter((weight) => weight.length > 0);
+  const rowOf = ({ block }: ExpertLayer) => weights?.[block] ?? NO_ROW;
+  const known = layers.map(rowOf).filter((row) => row.length > 0);
   const cells = known.reduce((sum, { length }) => sum + length, 0);
   const mean = cells === 0 ? 0 : sumOf(...known) / cells;
-  const ranked = layers.flatMap((layer) =>
-    layer.units.map((unit) => ({ unit, weight: row(layer)[unit.expert] ?? mean })),
-  );
+  const ranked: RankedExpert[] = [];
+  for (const layer of layers) {
+    const row = rowOf(layer);
+    for (const unit of layer.units) {
+      const weight = row[unit.expert] ?? mean;
+      ranked.push({ unit, weight, density: weight / unit.byteLength });
+    }
+  }
   // Stable: layers and experts come in order.
-  return ranked.sort((a, b) => b.weight / b.unit.byteLength - a.weight / a.unit.byteLength);
+  return ranked.sort((a, b) => b.density - a.density);
 }
 
 /** Takes experts in the order given for as long as any fits. */
@@ -85,37 +92,41 @@ export function takeWithin(
 ): { readonly experts: RankedExpert[]; readonly residentBytes: number } {
   const room = expectBytes("budget", budgetBytes) - expectBytes("core", coreBytes);
   const pages = new PageCount(pageBytes);
-  const smallest = ranked.reduce((least, { unit }) => Math.min(least, leastBytes(unit)), Infinity);
+  const smallest = ranked.reduce(
+    (least, { unit }) => Math.min(least, leastBytes(unit, pageBytes)),
+    Number.POSITIVE_INFINITY,
+  );
   const experts: RankedExpert[] = [];
   let residentBytes = 0;
   for (const each of ranked) {
     if (residentBytes + smallest > room) break;
-    const addition = pages.add(each.unit.slices);
-    if (residentBytes + addition.bytes > room) continue;
-    addition.take();
-    residentBytes += addition.bytes;
+    const bytes = pages.cost(each.unit.slices);
+    if (residentBytes + bytes > room) continue;
+    pages.take(each.unit.slices);
+    residentBytes += bytes;
     experts.push(each);
   }
   return { experts, residentBytes };
+}
 
-  /** All edges shared with neighbours, and chunks that another expert brought along. */
-  function leastBytes({ slices }: ExpertUnit): number {
-    const inner = slices.map(({ byteLength }) => Math.max(0, byteLength - 2 * pageBytes));
-    return Math.min(...inner);
+/** The fewest bytes an expert can add: its edges shared with neighbours, its chunks there already. */
+function leastBytes({ slices }: ExpertUnit, pageBytes: number): number {
+  let least = 0;
+  for (const { byteLength, isShared } of slices) {
+    if (!isShared) least += Math.max(0, byteLength - 2 * pageBytes);
   }
+  return least;
 }
 
 /** Bytes of experts, a slice that several share counted once. */
 function distinctBytes(units: readonly ExpertUnit[]): number {
-  const seen = new Map<string, Set<number>>();
+  const shared = new Set<ExpertSlice>();
   let bytes = 0;
   for (const { slices } of units) {
-    for (const { tensor, offset, byteLength } of slices) {
-      const known = seen.get(tensor) ?? new Set<number>();
-      seen.set(tensor, known);
-      if (known.has(offset)) continue;
-      known.add(offset);
-      bytes += byteLength;
+    for (const slice of slices) {
+      if (slice.isShared && shared.has(slice)) continue;
+      if (slice.isShared) shared.add(slice);
+      bytes += slice.byteLength;
     }
   }
   return bytes;

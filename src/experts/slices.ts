@@ -1,6 +1,11 @@
 import { PrefaultError } from "../errors.ts";
 import type { Model, Tensor } from "../model/model.ts";
-import { type ExpertName, parseExpertName } from "./expert-names.ts";
+import {
+  type RoutedLayer,
+  type RoutedTensor,
+  routedLayers,
+  type UnslicedTensor,
+} from "./routed-layers.ts";
 
 /** The consecutive bytes that one tensor holds of one expert. */
 export interface ExpertSlice {
@@ -10,6 +15,8 @@ export interface ExpertSlice {
   /** Bytes from the start of the file. Aligned as tensors are, not to pages. */
   readonly offset: number;
   readonly byteLength: number;
+  /** Several experts read it (chunks), and it is the same object in each of them. */
+  readonly isShared: boolean;
 }
 
 /** One expert of one block: what is filled together, or not at all. */
@@ -21,17 +28,9 @@ export interface ExpertUnit {
   readonly slices: readonly ExpertSlice[];
 }
 
-/** The routed experts of one block. */
-export interface ExpertLayer {
-  /** Number of the block in the model; dense blocks have none of these. */
-  readonly block: number;
-  /** How many experts the router chooses from. */
-  readonly experts: number;
-  /** Elements of one expert, whatever the types and however they are divided among tensors. */
-  readonly elements: number;
-  /** Bytes of all experts, a slice that several share counted once. */
-  readonly byteLength: number;
-  /** In the order of the experts. */
+/** The routed experts of one block, sliced. */
+export interface ExpertLayer extends RoutedLayer {
+  /** In the order of the experts; those of which no tensor was given are left out. */
   readonly units: readonly ExpertUnit[];
 }
 
@@ -39,21 +38,17 @@ export interface ExpertTensors {
   /** In the order of the blocks. */
   readonly layers: readonly ExpertLayer[];
   /**
-   * Tensors of routed experts whose slices cannot be told, with the reason. Every token reads some of
-   * each, and nobody can say which part: they belong to the core.
+   * Tensors of routed experts whose slices cannot be told. Every token reads some of each, and nobody
+   * can say which part: they belong to the core.
    */
-  readonly unsliced: readonly { readonly tensor: Tensor; readonly reason: string }[];
+  readonly unsliced: readonly UnslicedTensor[];
 }
 
-/** The largest models have 512 experts a block, and about 100 blocks. */
-export const MOST_EXPERTS = 65_536;
-const MOST_SLICES = 2_000_000;
+/** Three times what the largest models have: about 100 blocks of 512 experts. */
+const MOST_SLICES = 500_000;
 
 /**
  * Finds the slices of every routed expert.
- *
- * A stacked tensor holds its experts one after the other, each in `byteLength / experts` bytes. A
- * tensor for which that is no whole number is not guessed at, see {@link ExpertTensors.unsliced}.
  *
  * @param tensors - of the model, those to look at: what stays on the CPU.
  *   @defaultValue all of the model
@@ -63,112 +58,52 @@ export function expertSlices(
   model: Pick<Model, "tensors">,
   tensors: readonly Tensor[] = model.tensors,
 ): ExpertTensors {
-  const blocks = new Map<number, RoutedTensor[]>();
-  for (const tensor of tensors) {
-    const name = parseExpertName(tensor.name);
-    if (name === undefined || tensor.byteLength === 0) continue;
-    const known = blocks.get(name.block);
-    if (known === undefined) blocks.set(name.block, [{ tensor, name }]);
-    else known.push({ tensor, name });
+  const { layers, unsliced } = routedLayers({ tensors });
+  const slices = layers.reduce((sum, layer) => sum + slicesIn(layer), 0);
+  if (slices > MOST_SLICES) {
+    throw new PrefaultError(
+      "PREFAULT_INVALID_MODEL",
+      `the model claims ${slices} slices of experts, and none has more than ${MOST_SLICES}`,
+    );
   }
-  const unsliced: { tensor: Tensor; reason: string }[] = [];
-  const slicesLeft = { count: MOST_SLICES };
-  const layers = [...blocks]
-    .sort(([a], [b]) => a - b)
-    .map(([block, routed]) => sliceLayer(block, routed, unsliced, slicesLeft))
-    .filter(({ units }) => units.length > 0);
-  return { layers, unsliced };
+  return { layers: layers.map((layer) => ({ ...layer, units: unitsOf(layer) })), unsliced };
 }
 
-interface RoutedTensor {
-  readonly tensor: Tensor;
-  readonly name: ExpertName;
+function slicesIn({ experts, tensors }: RoutedLayer): number {
+  return tensors.reduce((sum, { expert }) => sum + (expert === undefined ? experts : 1), 0);
 }
 
-function sliceLayer(
-  block: number,
-  routed: readonly RoutedTensor[],
-  unsliced: { tensor: Tensor; reason: string }[],
-  slicesLeft: { count: number },
-): ExpertLayer {
-  const experts = routed.reduce((most, each) => Math.max(most, expertsOf(each)), 0);
-  const slices = new Map<number, ExpertSlice[]>();
-  let byteLength = 0;
-  let elements = 0;
-  const add = (expert: number, slice: ExpertSlice): void => {
-    const known = slices.get(expert);
-    if (known === undefined) slices.set(expert, [slice]);
-    else known.push(slice);
-  };
-  for (const { tensor, name } of routed) {
-    const reason = whyUnsliced({ tensor, name }, experts);
-    if (reason !== undefined) {
-      unsliced.push({ tensor, reason });
-      continue;
-    }
-    slicesLeft.count -= name.expert === undefined ? experts : 1;
-    if (slicesLeft.count < 0) throw tooMany(tensor);
-    byteLength += tensor.byteLength;
-    elements += tensor.shape.reduce((product, length) => product * length, 1) / experts;
-    const { name: of, file } = tensor;
-    if (name.expert !== undefined) {
-      add(name.expert, { tensor: of, file, offset: tensor.offset, byteLength: tensor.byteLength });
-      continue;
-    }
-    const stacked = stackedExperts({ tensor, name });
-    const sliceBytes = tensor.byteLength / stacked;
-    const sharing = experts / stacked;
-    for (let slice = 0; slice < stacked; slice++) {
-      const offset = tensor.offset + slice * sliceBytes;
-      const shared = { tensor: of, file, offset, byteLength: sliceBytes };
-      for (let one = 0; one < sharing; one++) add(slice * sharing + one, shared);
-    }
+function unitsOf({ block, experts, tensors }: RoutedLayer): ExpertUnit[] {
+  const stacks = tensors.filter(({ expert }) => expert === undefined).map(stackOf);
+  const singles = new Map<number, ExpertSlice[]>();
+  for (const { tensor, expert } of tensors) {
+    if (expert === undefined) continue;
+    const { name, file, offset, byteLength } = tensor;
+    const slice = { tensor: name, file, offset, byteLength, isShared: false };
+    singles.set(expert, [...(singles.get(expert) ?? []), slice]);
   }
-  const units = [...slices]
-    .sort(([a], [b]) => a - b)
-    .map(([expert, of]) => ({
-      block,
-      expert,
-      byteLength: of.reduce((sum, slice) => sum + slice.byteLength, 0),
-      slices: of,
-    }));
-  return { block, experts, elements, byteLength, units };
-}
+  const numbers =
+    stacks.length > 0
+      ? Array.from({ length: experts }, (_, expert) => expert)
+      : [...singles.keys()].sort((a, b) => a - b);
+  return numbers.map((expert) => {
+    const stacked = stacks.map((stack) => stack(expert));
+    const slices = stacked.concat(singles.get(expert) ?? []);
+    const byteLength = slices.reduce((sum, slice) => sum + slice.byteLength, 0);
+    return { block, expert, byteLength, slices };
+  });
 
-/** How many experts a tensor speaks for. Chunks are fewer than the experts that share them. */
-function expertsOf({ tensor, name }: RoutedTensor): number {
-  if (name.expert !== undefined) return name.expert < MOST_EXPERTS ? name.expert + 1 : 0;
-  if (name.isChunk) return 0;
-  const stacked = stackedExperts({ tensor, name });
-  return isCount(stacked) ? stacked : 0;
-}
-
-function stackedExperts({ tensor, name }: RoutedTensor): number {
-  return (name.expertDimension === "first" ? tensor.shape[0] : tensor.shape.at(-1)) ?? 0;
-}
-
-function isCount(experts: number): boolean {
-  return Number.isSafeInteger(experts) && experts >= 1 && experts <= MOST_EXPERTS;
-}
-
-function whyUnsliced({ tensor, name }: RoutedTensor, experts: number): string | undefined {
-  if (name.expert !== undefined) {
-    return name.expert < MOST_EXPERTS ? undefined : `there is no expert ${name.expert}`;
+  /** The slices of a stacked tensor, by the expert that reads them. */
+  function stackOf({ tensor, stacked }: RoutedTensor): (expert: number) => ExpertSlice {
+    const { name, file, offset: start } = tensor;
+    const byteLength = tensor.byteLength / stacked;
+    const readers = experts / stacked;
+    const sliceAt = (index: number): ExpertSlice => {
+      const offset = start + index * byteLength;
+      return { tensor: name, file, offset, byteLength, isShared: readers > 1 };
+    };
+    if (readers === 1) return sliceAt;
+    const shared = Array.from({ length: stacked }, (_, index) => sliceAt(index));
+    return (expert) => shared[Math.floor(expert / readers)] ?? sliceAt(0);
   }
-  const stacked = stackedExperts({ tensor, name });
-  if (tensor.shape.length < 3 || !isCount(stacked)) {
-    return `its shape [${tensor.shape.join(", ")}] does not tell how many experts it has`;
-  }
-  if (tensor.byteLength % stacked !== 0) {
-    return `its ${tensor.byteLength} bytes are no multiple of its ${stacked} experts`;
-  }
-  const fits = name.isChunk ? experts > 0 && experts % stacked === 0 : stacked === experts;
-  return fits ? undefined : `it has ${stacked} experts where the block has ${experts}`;
-}
-
-function tooMany({ name }: Tensor): PrefaultError {
-  return new PrefaultError(
-    "PREFAULT_INVALID_MODEL",
-    `the model has more than ${MOST_SLICES} slices of experts, counted up to tensor ${name}`,
-  );
 }
