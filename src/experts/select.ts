@@ -27,7 +27,7 @@ export interface Selection {
 }
 
 /** An expert and how often it is chosen. */
-export interface RankedExpert {
+interface RankedExpert {
   readonly unit: ExpertUnit;
   readonly weight: number;
   /** Weight per byte. */
@@ -65,7 +65,7 @@ export function selectExperts(
  * layer, then by expert. An expert of which nothing is known gets the mean weight of those of which
  * something is.
  */
-export function rankExperts(
+function rankExperts(
   layers: readonly ExpertLayer[],
   weights: readonly Float64Array[] | null,
 ): RankedExpert[] {
@@ -86,7 +86,7 @@ export function rankExperts(
 }
 
 /** Takes experts in the order given for as long as any fits. */
-export function takeWithin(
+function takeWithin(
   ranked: readonly RankedExpert[],
   { budgetBytes, coreBytes, pageBytes }: Budget,
 ): { readonly experts: RankedExpert[]; readonly residentBytes: number } {

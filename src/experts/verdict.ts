@@ -29,8 +29,8 @@ export interface Verdict {
 }
 
 /**
- * The least share of the reading that ranking has to save. Two runs of one server on one machine
- * differ by about a tenth: less than an eighth nobody would see.
+ * The least share that ranking has to save of what unranked bytes would leave to be read. Two runs of
+ * one server on one machine differ by about a tenth: less than an eighth nobody would see.
  */
 const WORTH_SAVING = 1 / 8;
 
@@ -47,13 +47,13 @@ export interface Judged {
 
 /** Says what a budget and a profile bring. The same input gives the same verdict. */
 export function judge(judged: Judged): Verdict {
-  const { layers, profile, budget, selection, used } = judged;
+  const { layers, profile, selection, used } = judged;
   const { bytes, leftOutBytes } = selection;
   const isCounted = profile !== null && profile.samples !== 0;
   const shares = {
     coverage: isCounted ? coverageOf(selection.chosen, layers, profile.weights) : null,
     unranked: bytes + leftOutBytes === 0 ? 1 : bytes / (bytes + leftOutBytes),
-    uniform: isCounted ? evenCoverage(layers, profile, budget, used) : null,
+    uniform: isCounted ? evenCoverage(layers, profile, bytes, used) : null,
     cycleBytes: used === null ? null : cycleBytes(layers, used),
   };
   return { ...shares, ...worthOf(judged, shares) };
@@ -92,10 +92,11 @@ function worthOf(
   }
   const covers = `the budget covers ${percent(coverage)} of the selections`;
   const others = `${percent(unranked)} unranked, ${percent(uniform)} by an even router's chance`;
-  if (saving(coverage, uniform) >= WORTH_SAVING) {
+  const missed = Math.max(1 - unranked, Number.EPSILON);
+  if ((coverage - uniform) / missed >= WORTH_SAVING) {
     return { worth: "worth it", sentence: `Worth it: ${covers} (${others}).` };
   }
-  if (saving(uniform, unranked) >= WORTH_SAVING) {
+  if ((uniform - unranked) / missed >= WORTH_SAVING) {
     const sentence = `Not known: ${covers} (${others}), and so few samples do not tell skew from chance.`;
     return { worth: "unknown", sentence };
   }
@@ -103,11 +104,6 @@ function worthOf(
     worth: "worth little",
     sentence: `Worth little: ${covers} (${others}), so the use is nearly flat.`,
   };
-}
-
-/** The share of what is missed at `from` that is no longer missed at `to`. */
-function saving(to: number, from: number): number {
-  return from < 1 ? (to - from) / (1 - from) : 0;
 }
 
 function percent(share: number): string {
