@@ -1,6 +1,8 @@
 import { binomial, seededRandom } from "./chance.ts";
+import { ExpertTable } from "./expert-table.ts";
 import { NO_ROW, type Profile, sumOf } from "./profile.ts";
-import type { ExpertLayer, ExpertUnit } from "./slices.ts";
+import type { RoutedLayer } from "./routed-layers.ts";
+import { type ExpertUnit, expertNumbers } from "./slices.ts";
 
 /**
  * The share of the selections that some experts cover, of those that the profile counted in these
@@ -10,19 +12,21 @@ import type { ExpertLayer, ExpertUnit } from "./slices.ts";
  */
 export function coverageOf(
   chosen: readonly ExpertUnit[],
-  layers: readonly ExpertLayer[],
+  layers: readonly RoutedLayer[],
   weights: readonly Float64Array[],
 ): number | null {
-  const weightOf = ({ block, expert }: ExpertUnit) => weights[block]?.[expert] ?? 0;
   let all = 0;
-  for (const { units } of layers) for (const unit of units) all += weightOf(unit);
+  for (const layer of layers) {
+    const row = weights[layer.block] ?? NO_ROW;
+    for (const expert of expertNumbers(layer)) all += row[expert] ?? 0;
+  }
   let covered = 0;
-  for (const unit of chosen) covered += weightOf(unit);
+  for (const { layer, expert } of chosen) covered += weights[layer.block]?.[expert] ?? 0;
   // Added up in another order, the sum may be larger in its last digit.
   return all > 0 ? Math.min(covered / all, 1) : null;
 }
 
-/** Enough experts that chance decides about less than a percent; more for models of few experts. */
+/** Enough experts that chance decides about less than a percent; more draws for models of few. */
 const ENOUGH_EXPERTS = 8192;
 const MOST_DRAWS = 32;
 
@@ -39,18 +43,19 @@ const SEED = 20_260_801;
  * @returns `null` when the profile counted nothing in these layers
  */
 export function evenCoverage(
-  layers: readonly ExpertLayer[],
+  layers: readonly RoutedLayer[],
   profile: Profile,
   bytes: number,
   used: number | null,
 ): number | null {
-  const sizes = Float64Array.from(layers.flatMap(({ units }) => units.map(sizeOf)));
-  const draws = Math.min(Math.ceil(ENOUGH_EXPERTS / Math.max(sizes.length, 1)), MOST_DRAWS);
+  const table = new ExpertTable(layers);
+  const draws = Math.min(Math.ceil(ENOUGH_EXPERTS / Math.max(table.length, 1)), MOST_DRAWS);
   const random = seededRandom(SEED);
   let sum = 0;
   let counted = 0;
   for (let draw = 0; draw < draws; draw++) {
-    const share = shareOfHottest(evenly(layers, profile, used, random), sizes, bytes);
+    const counts = table.column(evenRows(layers, profile, used, random));
+    const share = shareOfHottest(table, counts, bytes);
     if (share === null) continue;
     sum += share;
     counted++;
@@ -58,44 +63,37 @@ export function evenCoverage(
   return counted === 0 ? null : sum / counted;
 }
 
-/** How often experts were chosen, one after the other as in the layers; below 0 where nobody looked. */
-function evenly(
-  layers: readonly ExpertLayer[],
+function evenRows(
+  layers: readonly RoutedLayer[],
   { weights, samples }: Profile,
   used: number | null,
   random: () => number,
-): Float64Array {
-  const counts = layers.flatMap(({ block, units }) => {
+): Float64Array[] {
+  const even: Float64Array[] = [];
+  for (const { block } of layers) {
     const row = weights[block] ?? NO_ROW;
     const sum = sumOf(row);
-    const most = row.reduce((larger, weight) => Math.max(larger, weight), 0);
+    let most = 1;
+    for (const weight of row) most = Math.max(most, weight);
     const known = samples ?? (used === null ? Number.POSITIVE_INFINITY : sum / used);
-    const trials = Math.ceil(Math.max(known, most, 1));
-    return units.map(() => (row.length === 0 ? -1 : binomial(random, trials, sum / row.length)));
-  });
-  return Float64Array.from(counts);
+    const trials = Math.ceil(Math.max(known, most));
+    even[block] = row.map(() => binomial(random, trials, sum / row.length));
+  }
+  return even;
 }
 
 /** The share of all counts that the hottest experts have, up to so many bytes. */
-function shareOfHottest(counts: Float64Array, sizes: Float64Array, bytes: number): number | null {
-  const known = counts.filter((count) => count >= 0);
-  const all = sumOf(known);
+function shareOfHottest(table: ExpertTable, counts: Float64Array, bytes: number): number | null {
+  let all = 0;
+  for (const count of counts) all += Math.max(count, 0);
   if (all === 0) return null;
-  const mean = all / known.length;
-  const density = counts.map((count, at) => (count < 0 ? mean : count) / (sizes[at] ?? 1));
-  const order = Uint32Array.from(counts, (_, at) => at);
-  order.sort((a, b) => (density[b] ?? 0) - (density[a] ?? 0));
   let left = bytes;
   let covered = 0;
-  for (const at of order) {
-    const size = sizes[at] ?? 0;
+  for (const at of table.hottestFirst(counts)) {
+    const size = table.bytes[at] ?? 0;
     if (size > left) continue;
     left -= size;
     covered += Math.max(counts[at] ?? 0, 0);
   }
   return Math.min(covered / all, 1);
-}
-
-function sizeOf({ byteLength }: ExpertUnit): number {
-  return byteLength;
 }

@@ -23,9 +23,13 @@ export function modelIdentity(model: Model): ModelIdentity {
   return {
     layers: (layers.at(-1)?.block ?? -1) + 1,
     experts: layers.reduce((most, { experts }) => Math.max(most, experts), 0),
-    tensors: layers.reduce((sum, { tensors }) => sum + tensors.length, 0),
+    tensors: layers.reduce((sum, layer) => sum + tensorsIn(layer), 0),
     fingerprint: fingerprint(model, layers),
   };
+}
+
+function tensorsIn({ stacks, singles }: RoutedLayer): number {
+  return [...singles.values()].reduce((sum, { length }) => sum + length, stacks.length);
 }
 
 /**

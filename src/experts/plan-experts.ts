@@ -2,7 +2,7 @@ import type { Model, Tensor } from "../model/model.ts";
 import { expertsUsed } from "./counts.ts";
 import type { Profile } from "./profile.ts";
 import { type Budget, type Selection, selectExperts } from "./select.ts";
-import { type ExpertSlice, type ExpertTensors, expertSlices } from "./slices.ts";
+import { type ExpertTensors, expertSlices } from "./slices.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
 export interface ExpertPlan {
@@ -50,16 +50,4 @@ export function planExperts(
 
 function withoutAny({ total, bytes, leftOutBytes }: Selection): Selection {
   return { chosen: [], bytes: 0, residentBytes: 0, leftOutBytes: bytes + leftOutBytes, total };
-}
-
-/** The slices of the chosen experts in the order to fill them; one that several share comes once. */
-export function* slicesOf({ chosen }: Pick<Selection, "chosen">): Generator<ExpertSlice> {
-  const seen = new Set<ExpertSlice>();
-  for (const { slices } of chosen) {
-    for (const slice of slices) {
-      if (seen.has(slice)) continue;
-      seen.add(slice);
-      yield slice;
-    }
-  }
 }

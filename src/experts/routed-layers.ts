@@ -1,13 +1,12 @@
 import type { Model, Tensor } from "../model/model.ts";
 import { type ExpertName, parseExpertName } from "./expert-names.ts";
 
-/** A tensor of routed experts whose slices can be told. */
-export interface RoutedTensor {
+/** A tensor that holds several experts, one after the other, each in as many bytes. */
+export interface Stack {
   readonly tensor: Tensor;
-  /** The expert it holds alone; `undefined` when it holds several, one after the other. */
-  readonly expert: number | undefined;
-  /** How many it holds: all of the block, fewer when groups share one (chunks), or one. */
-  readonly stacked: number;
+  readonly sliceBytes: number;
+  /** Experts that read the same slice: 1, or more where groups of experts share one (chunks). */
+  readonly readers: number;
 }
 
 /** The routed experts of one block. */
@@ -20,7 +19,9 @@ export interface RoutedLayer {
   readonly elements: number;
   /** Bytes of all experts, each counted once. */
   readonly byteLength: number;
-  readonly tensors: readonly RoutedTensor[];
+  readonly stacks: readonly Stack[];
+  /** Tensors that hold one expert each, by its number. */
+  readonly singles: ReadonlyMap<number, readonly Tensor[]>;
 }
 
 /** A tensor of routed experts whose slices cannot be told, and why. */
@@ -55,7 +56,7 @@ export function routedLayers({ tensors }: Pick<Model, "tensors">): {
   const layers = [...blocks]
     .sort(([a], [b]) => a - b)
     .map(([block, named]) => layerOf(block, named, unsliced))
-    .filter((layer) => layer.tensors.length > 0);
+    .filter(({ stacks, singles }) => stacks.length + singles.size > 0);
   return { layers, unsliced };
 }
 
@@ -70,18 +71,30 @@ function layerOf(
   unsliced: UnslicedTensor[],
 ): RoutedLayer {
   const experts = named.reduce((most, each) => Math.max(most, expertsOf(each)), 0);
-  const tensors: RoutedTensor[] = [];
+  const tensors: Tensor[] = [];
+  const stacks: Stack[] = [];
+  const singles = new Map<number, Tensor[]>();
   for (const { tensor, name } of named) {
     const reason = whyUnsliced({ tensor, name }, experts);
-    if (reason !== undefined) unsliced.push({ tensor, reason });
-    else if (name.expert !== undefined) tensors.push({ tensor, expert: name.expert, stacked: 1 });
-    else tensors.push({ tensor, expert: undefined, stacked: stackedIn({ tensor, name }) });
+    if (reason !== undefined) {
+      unsliced.push({ tensor, reason });
+      continue;
+    }
+    tensors.push(tensor);
+    if (name.expert === undefined) {
+      const stacked = stackedIn({ tensor, name });
+      stacks.push({ tensor, sliceBytes: tensor.byteLength / stacked, readers: experts / stacked });
+    } else {
+      const known = singles.get(name.expert);
+      if (known === undefined) singles.set(name.expert, [tensor]);
+      else known.push(tensor);
+    }
   }
   const sum = (count: (tensor: Tensor) => number) =>
-    tensors.reduce((total, { tensor }) => total + count(tensor), 0);
+    tensors.reduce((total, tensor) => total + count(tensor), 0);
   const elements = sum(({ shape }) => shape.reduce((product, length) => product * length, 1));
   const byteLength = sum((tensor) => tensor.byteLength);
-  return { block, experts, elements: elements / experts, byteLength, tensors };
+  return { block, experts, elements: elements / experts, byteLength, stacks, singles };
 }
 
 /** How many experts a tensor speaks for. Chunks are fewer than the experts that share them. */

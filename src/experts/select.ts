@@ -1,7 +1,9 @@
 import { PrefaultError } from "../errors.ts";
-import { PageCount } from "./page-count.ts";
-import { NO_ROW, type Profile, sumOf } from "./profile.ts";
-import type { ExpertLayer, ExpertSlice, ExpertUnit } from "./slices.ts";
+import { ExpertTable } from "./expert-table.ts";
+import { PageCount, sharedKey } from "./page-count.ts";
+import type { Profile } from "./profile.ts";
+import type { RoutedLayer } from "./routed-layers.ts";
+import { type ExpertSlice, type ExpertUnit, forEachSlice, slicesOfExpert } from "./slices.ts";
 
 export interface Budget {
   /** Bytes that may become resident, the core included. `Infinity` for all. */
@@ -26,14 +28,6 @@ export interface Selection {
   readonly total: number;
 }
 
-/** An expert and how often it is chosen. */
-interface RankedExpert {
-  readonly unit: ExpertUnit;
-  readonly weight: number;
-  /** Weight per byte. */
-  readonly density: number;
-}
-
 /**
  * Chooses the experts that fit into what a budget leaves after the core: whole ones, and as many of
  * the hottest as possible. One that no longer fits is passed over for smaller ones after it.
@@ -44,90 +38,72 @@ interface RankedExpert {
  * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a budget that is no number of bytes
  */
 export function selectExperts(
-  layers: readonly ExpertLayer[],
+  layers: readonly RoutedLayer[],
   profile: Profile | null,
-  budget: Budget,
+  { budgetBytes, coreBytes, pageBytes }: Budget,
 ): Selection {
-  const chosen = takeWithin(rankExperts(layers, profile?.weights ?? null), budget);
+  const room = expectBytes("budget", budgetBytes) - expectBytes("core", coreBytes);
+  const table = new ExpertTable(layers);
+  const order = profile === null ? null : table.hottestFirst(table.column(profile.weights));
+  const smallest = leastCost(layers, pageBytes);
+  const pages = new PageCount(pageBytes);
+  const chosen: ExpertUnit[] = [];
+  let residentBytes = 0;
+  for (let rank = 0; rank < table.length; rank++) {
+    if (residentBytes + smallest > room) break;
+    const unit = table.unit(order?.[rank] ?? rank);
+    const bytes = pages.cost(unit);
+    if (residentBytes + bytes > room) continue;
+    pages.take(unit);
+    residentBytes += bytes;
+    chosen.push(unit);
+  }
   const all = layers.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const bytes = distinctBytes(chosen.experts.map(({ unit }) => unit));
-  return {
-    chosen: chosen.experts.map(({ unit }) => unit),
-    bytes,
-    residentBytes: chosen.residentBytes,
-    leftOutBytes: all - bytes,
-    total: layers.reduce((sum, { units }) => sum + units.length, 0),
-  };
+  const bytes = distinctBytes(chosen);
+  return { chosen, bytes, residentBytes, leftOutBytes: all - bytes, total: table.length };
 }
 
-/**
- * Puts experts in the order of weight per byte, since types and so sizes differ by layer; ties go by
- * layer, then by expert. An expert of which nothing is known gets the mean weight of those of which
- * something is.
- */
-function rankExperts(
-  layers: readonly ExpertLayer[],
-  weights: readonly Float64Array[] | null,
-): RankedExpert[] {
-  const rowOf = ({ block }: ExpertLayer) => weights?.[block] ?? NO_ROW;
-  const known = layers.map(rowOf).filter((row) => row.length > 0);
-  const cells = known.reduce((sum, { length }) => sum + length, 0);
-  const mean = cells === 0 ? 0 : sumOf(...known) / cells;
-  const ranked: RankedExpert[] = [];
-  for (const layer of layers) {
-    const row = rowOf(layer);
-    for (const unit of layer.units) {
-      const weight = row[unit.expert] ?? mean;
-      ranked.push({ unit, weight, density: weight / unit.byteLength });
+/** The slices of the chosen experts in the order to fill them; one that several share comes once. */
+export function* slicesOf({ chosen }: Pick<Selection, "chosen">): Generator<ExpertSlice> {
+  const shared = new Set<string>();
+  for (const unit of chosen) {
+    for (const slice of slicesOfExpert(unit)) {
+      if (slice.isShared) {
+        const key = sharedKey(slice, slice.offset);
+        if (shared.has(key)) continue;
+        shared.add(key);
+      }
+      yield slice;
     }
   }
-  // Stable: layers and experts come in order.
-  return ranked.sort((a, b) => b.density - a.density);
 }
 
-/** Takes experts in the order given for as long as any fits. */
-function takeWithin(
-  ranked: readonly RankedExpert[],
-  { budgetBytes, coreBytes, pageBytes }: Budget,
-): { readonly experts: RankedExpert[]; readonly residentBytes: number } {
-  const room = expectBytes("budget", budgetBytes) - expectBytes("core", coreBytes);
-  const pages = new PageCount(pageBytes);
-  const smallest = ranked.reduce(
-    (least, { unit }) => Math.min(least, leastBytes(unit, pageBytes)),
-    Number.POSITIVE_INFINITY,
-  );
-  const experts: RankedExpert[] = [];
-  let residentBytes = 0;
-  for (const each of ranked) {
-    if (residentBytes + smallest > room) break;
-    const bytes = pages.cost(each.unit.slices);
-    if (residentBytes + bytes > room) continue;
-    pages.take(each.unit.slices);
-    residentBytes += bytes;
-    experts.push(each);
-  }
-  return { experts, residentBytes };
-}
-
-/** The fewest bytes an expert can add: its edges shared with neighbours, its chunks there already. */
-function leastBytes({ slices }: ExpertUnit, pageBytes: number): number {
-  let least = 0;
-  for (const { byteLength, isShared } of slices) {
-    if (!isShared) least += Math.max(0, byteLength - 2 * pageBytes);
+/** No expert adds fewer bytes: its edges shared with neighbours, its chunks there already. */
+function leastCost(layers: readonly RoutedLayer[], pageBytes: number): number {
+  const inner = (bytes: number) => Math.max(0, bytes - 2 * pageBytes);
+  let least = Number.POSITIVE_INFINITY;
+  for (const { stacks, singles } of layers) {
+    const own = stacks.filter(({ readers }) => readers === 1);
+    const stacked = own.reduce((sum, { sliceBytes }) => sum + inner(sliceBytes), 0);
+    if (stacks.length > 0) least = Math.min(least, stacked);
+    else
+      for (const [first] of singles.values())
+        least = Math.min(least, inner(first?.byteLength ?? 0));
   }
   return least;
 }
 
 /** Bytes of experts, a slice that several share counted once. */
-function distinctBytes(units: readonly ExpertUnit[]): number {
-  const shared = new Set<ExpertSlice>();
+function distinctBytes(chosen: readonly ExpertUnit[]): number {
+  const shared = new Set<string>();
   let bytes = 0;
-  for (const { slices } of units) {
-    for (const slice of slices) {
-      if (slice.isShared && shared.has(slice)) continue;
-      if (slice.isShared) shared.add(slice);
-      bytes += slice.byteLength;
-    }
+  for (const { layer, expert } of chosen) {
+    forEachSlice(layer, expert, (tensor, offset, byteLength, isShared) => {
+      const key = isShared ? sharedKey(tensor, offset) : "";
+      if (isShared && shared.has(key)) return;
+      if (isShared) shared.add(key);
+      bytes += byteLength;
+    });
   }
   return bytes;
 }

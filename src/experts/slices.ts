@@ -1,11 +1,6 @@
 import { PrefaultError } from "../errors.ts";
 import type { Model, Tensor } from "../model/model.ts";
-import {
-  type RoutedLayer,
-  type RoutedTensor,
-  routedLayers,
-  type UnslicedTensor,
-} from "./routed-layers.ts";
+import { type RoutedLayer, routedLayers, type UnslicedTensor } from "./routed-layers.ts";
 
 /** The consecutive bytes that one tensor holds of one expert. */
 export interface ExpertSlice {
@@ -15,28 +10,19 @@ export interface ExpertSlice {
   /** Bytes from the start of the file. Aligned as tensors are, not to pages. */
   readonly offset: number;
   readonly byteLength: number;
-  /** Several experts read it (chunks), and it is the same object in each of them. */
+  /** Several experts read it (chunks). */
   readonly isShared: boolean;
 }
 
 /** One expert of one block: what is filled together, or not at all. */
 export interface ExpertUnit {
-  readonly block: number;
+  readonly layer: RoutedLayer;
   readonly expert: number;
-  /** Bytes of all its slices. */
-  readonly byteLength: number;
-  readonly slices: readonly ExpertSlice[];
-}
-
-/** The routed experts of one block, sliced. */
-export interface ExpertLayer extends RoutedLayer {
-  /** In the order of the experts; those of which no tensor was given are left out. */
-  readonly units: readonly ExpertUnit[];
 }
 
 export interface ExpertTensors {
   /** In the order of the blocks. */
-  readonly layers: readonly ExpertLayer[];
+  readonly layers: readonly RoutedLayer[];
   /**
    * Tensors of routed experts whose slices cannot be told. Every token reads some of each, and nobody
    * can say which part: they belong to the core.
@@ -48,7 +34,7 @@ export interface ExpertTensors {
 const MOST_SLICES = 500_000;
 
 /**
- * Finds the slices of every routed expert.
+ * Finds the routed experts, of which {@link slicesOfExpert} and {@link forEachSlice} tell the bytes.
  *
  * @param tensors - of the model, those to look at: what stays on the CPU.
  *   @defaultValue all of the model
@@ -60,50 +46,45 @@ export function expertSlices(
 ): ExpertTensors {
   const { layers, unsliced } = routedLayers({ tensors });
   const slices = layers.reduce((sum, layer) => sum + slicesIn(layer), 0);
-  if (slices > MOST_SLICES) {
-    throw new PrefaultError(
-      "PREFAULT_INVALID_MODEL",
-      `the model claims ${slices} slices of experts, and none has more than ${MOST_SLICES}`,
-    );
-  }
-  return { layers: layers.map((layer) => ({ ...layer, units: unitsOf(layer) })), unsliced };
+  if (slices <= MOST_SLICES) return { layers, unsliced };
+  throw new PrefaultError(
+    "PREFAULT_INVALID_MODEL",
+    `the model claims ${slices} slices of experts, and none has more than ${MOST_SLICES}`,
+  );
 }
 
-function slicesIn({ experts, tensors }: RoutedLayer): number {
-  return tensors.reduce((sum, { expert }) => sum + (expert === undefined ? experts : 1), 0);
+function slicesIn({ experts, stacks, singles }: RoutedLayer): number {
+  return experts * stacks.length + singles.size;
 }
 
-function unitsOf({ block, experts, tensors }: RoutedLayer): ExpertUnit[] {
-  const stacks = tensors.filter(({ expert }) => expert === undefined).map(stackOf);
-  const singles = new Map<number, ExpertSlice[]>();
-  for (const { tensor, expert } of tensors) {
-    if (expert === undefined) continue;
-    const { name, file, offset, byteLength } = tensor;
-    const slice = { tensor: name, file, offset, byteLength, isShared: false };
-    singles.set(expert, [...(singles.get(expert) ?? []), slice]);
+/** The experts of a layer of which there are tensors, in order. All, but for broken models. */
+export function expertNumbers({ experts, stacks, singles }: RoutedLayer): number[] {
+  if (stacks.length > 0) return Array.from({ length: experts }, (_, expert) => expert);
+  return [...singles.keys()].sort((a, b) => a - b);
+}
+
+const NO_TENSORS: readonly Tensor[] = [];
+
+/** Calls back with each slice of an expert. Makes no objects: large models have 150,000 slices. */
+export function forEachSlice(
+  { stacks, singles }: RoutedLayer,
+  expert: number,
+  visit: (tensor: Tensor, offset: number, byteLength: number, isShared: boolean) => void,
+): void {
+  for (const { tensor, sliceBytes, readers } of stacks) {
+    const offset = tensor.offset + Math.floor(expert / readers) * sliceBytes;
+    visit(tensor, offset, sliceBytes, readers > 1);
   }
-  const numbers =
-    stacks.length > 0
-      ? Array.from({ length: experts }, (_, expert) => expert)
-      : [...singles.keys()].sort((a, b) => a - b);
-  return numbers.map((expert) => {
-    const stacked = stacks.map((stack) => stack(expert));
-    const slices = stacked.concat(singles.get(expert) ?? []);
-    const byteLength = slices.reduce((sum, slice) => sum + slice.byteLength, 0);
-    return { block, expert, byteLength, slices };
+  for (const tensor of singles.get(expert) ?? NO_TENSORS) {
+    visit(tensor, tensor.offset, tensor.byteLength, false);
+  }
+}
+
+/** Gate, up and down of one expert, or what its block has in their place. */
+export function slicesOfExpert({ layer, expert }: ExpertUnit): ExpertSlice[] {
+  const slices: ExpertSlice[] = [];
+  forEachSlice(layer, expert, ({ name: tensor, file }, offset, byteLength, isShared) => {
+    slices.push({ tensor, file, offset, byteLength, isShared });
   });
-
-  /** The slices of a stacked tensor, by the expert that reads them. */
-  function stackOf({ tensor, stacked }: RoutedTensor): (expert: number) => ExpertSlice {
-    const { name, file, offset: start } = tensor;
-    const byteLength = tensor.byteLength / stacked;
-    const readers = experts / stacked;
-    const sliceAt = (index: number): ExpertSlice => {
-      const offset = start + index * byteLength;
-      return { tensor: name, file, offset, byteLength, isShared: readers > 1 };
-    };
-    if (readers === 1) return sliceAt;
-    const shared = Array.from({ length: stacked }, (_, index) => sliceAt(index));
-    return (expert) => shared[Math.floor(expert / readers)] ?? sliceAt(0);
-  }
+  return slices;
 }

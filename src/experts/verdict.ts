@@ -1,8 +1,8 @@
 import { formatBytes } from "../units.ts";
 import { coverageOf, evenCoverage } from "./coverage.ts";
 import type { Profile } from "./profile.ts";
+import type { RoutedLayer } from "./routed-layers.ts";
 import type { Budget, Selection } from "./select.ts";
-import type { ExpertLayer } from "./slices.ts";
 
 /**
  * Whether it pays to fill experts within a budget.
@@ -35,7 +35,7 @@ export interface Verdict {
 const WORTH_SAVING = 1 / 8;
 
 export interface Judged {
-  readonly layers: readonly ExpertLayer[];
+  readonly layers: readonly RoutedLayer[];
   /** Fitted by `checkProfile`. */
   readonly profile: Profile | null;
   readonly budget: Budget;
@@ -60,7 +60,7 @@ export function judge(judged: Judged): Verdict {
 }
 
 /** One token's cycle: of each layer as many experts as a token uses. */
-export function cycleBytes(layers: readonly ExpertLayer[], used: number): number {
+export function cycleBytes(layers: readonly RoutedLayer[], used: number): number {
   const bytes = layers.reduce(
     (sum, { byteLength, experts }) => sum + (byteLength * Math.min(used, experts)) / experts,
     0,

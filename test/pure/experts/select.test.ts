@@ -1,17 +1,22 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { planExperts, slicesOf } from "../../../src/experts/plan-experts.ts";
+import { planExperts } from "../../../src/experts/plan-experts.ts";
 import type { Profile } from "../../../src/experts/profile.ts";
-import { selectExperts } from "../../../src/experts/select.ts";
-import { type ExpertUnit, expertSlices } from "../../../src/experts/slices.ts";
+import { selectExperts, slicesOf } from "../../../src/experts/select.ts";
+import {
+  type ExpertUnit,
+  expertNumbers,
+  expertSlices,
+  slicesOfExpert,
+} from "../../../src/experts/slices.ts";
 import type { Model, Tensor } from "../../../src/model/model.ts";
 import { arbitraryModel, arbitraryRows, paperModel } from "./models.ts";
 
 /** Every page by its number: slow, and without a doubt. */
 function pagesTwin(units: readonly ExpertUnit[], pageBytes: number): number {
   const pages = new Set<string>();
-  for (const { slices } of units) {
-    for (const { file, offset, byteLength } of slices) {
+  for (const unit of units) {
+    for (const { file, offset, byteLength } of slicesOfExpert(unit)) {
       const last = Math.floor((offset + byteLength - 1) / pageBytes);
       for (let page = Math.floor(offset / pageBytes); page <= last; page++) {
         pages.add(`${file}:${page}`);
@@ -20,6 +25,11 @@ function pagesTwin(units: readonly ExpertUnit[], pageBytes: number): number {
   }
   return pages.size * pageBytes;
 }
+
+const unitsOf = (layer: ExpertUnit["layer"]) =>
+  expertNumbers(layer).map((expert) => ({ layer, expert }));
+const nameOf = ({ layer, expert }: ExpertUnit) => `${layer.block}.${expert}`;
+const names = (units: readonly ExpertUnit[]) => units.map(nameOf);
 
 const profileOf = (weights: readonly Float64Array[]): Profile => ({
   source: "json",
@@ -71,10 +81,10 @@ describe("a selection within a budget", () => {
       fc.property(arbitraryCase, ({ model, profile, ...budget }) => {
         const { layers } = expertSlices(model);
         const { chosen, residentBytes } = selectExperts(layers, profile, budget);
-        const taken = new Set(chosen);
+        const taken = new Set(names(chosen));
         const room = budget.budgetBytes - budget.coreBytes;
-        for (const unit of layers.flatMap(({ units }) => units)) {
-          if (taken.has(unit)) continue;
+        for (const unit of layers.flatMap(unitsOf)) {
+          if (taken.has(nameOf(unit))) continue;
           expect(residentBytes + pagesTwin([unit], budget.pageBytes)).toBeGreaterThan(room);
         }
       }),
@@ -91,7 +101,7 @@ describe("a selection within a budget", () => {
         expect(selection.bytes + selection.leftOutBytes).toBe(all);
         const slices = [...slicesOf(selection)];
         expect(slices.reduce((sum, { byteLength }) => sum + byteLength, 0)).toBe(selection.bytes);
-        expect(selection.total).toBe(layers.reduce((sum, { units }) => sum + units.length, 0));
+        expect(selection.total).toBe(layers.flatMap(unitsOf).length);
       }),
     );
   });
@@ -109,10 +119,11 @@ describe("a selection within a budget", () => {
           coreBytes: 0,
           pageBytes: 4096,
         });
-        expect(new Set(chosen).size).toBe(chosen.length);
-        const density = chosen.map(
-          ({ block, expert, byteLength }) => (weights[block]?.[expert] ?? 0) / byteLength,
-        );
+        expect(new Set(names(chosen)).size).toBe(chosen.length);
+        const density = chosen.map((unit) => {
+          const bytes = slicesOfExpert(unit).reduce((sum, { byteLength }) => sum + byteLength, 0);
+          return (weights[unit.layer.block]?.[unit.expert] ?? 0) / bytes;
+        });
         expect(density).toEqual([...density].sort((a, b) => b - a));
       }),
     );
@@ -129,8 +140,6 @@ describe("a selection within a budget", () => {
     ...model,
     tensors: model.tensors.map((tensor, index) => ({ ...tensor, offset: index * 40_960 })),
   };
-  const names = (units: readonly ExpertUnit[]) =>
-    units.map(({ block, expert }) => `${block}.${expert}`);
 
   test("without a profile goes by layers and experts", () => {
     const { layers } = expertSlices(aligned);

@@ -2,7 +2,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseExpertName } from "../../../src/experts/expert-names.ts";
-import { expertSlices } from "../../../src/experts/slices.ts";
+import type { RoutedLayer } from "../../../src/experts/routed-layers.ts";
+import { expertNumbers, expertSlices, slicesOfExpert } from "../../../src/experts/slices.ts";
 import type { Model, Tensor } from "../../../src/model/model.ts";
 import { openModel } from "../../../src/model/open-model.ts";
 import { temporaryFolder } from "../../helpers/temporary-folder.ts";
@@ -18,8 +19,13 @@ const tensor = (name: string, byteLength: number, shape: number[], offset = 0): 
   shape,
 });
 
+const unitsOf = (layer: RoutedLayer | undefined) =>
+  layer === undefined
+    ? []
+    : expertNumbers(layer).map((expert) => slicesOfExpert({ layer, expert }));
+
 const slicesOf = (model: Pick<Model, "tensors">) =>
-  expertSlices(model).layers.flatMap(({ units }) => units.flatMap(({ slices }) => slices));
+  expertSlices(model).layers.flatMap(unitsOf).flat();
 
 describe("names of routed experts", () => {
   test.each([
@@ -60,9 +66,10 @@ describe("expert slices", () => {
         const { layers, unsliced } = expertSlices(model);
         expect(unsliced).toEqual([]);
         for (const { name, offset, byteLength } of model.tensors) {
-          const slices = layers.flatMap(({ units }) =>
-            units.flatMap((unit) => unit.slices.filter((slice) => slice.tensor === name)),
-          );
+          const slices = layers
+            .flatMap(unitsOf)
+            .flat()
+            .filter((slice) => slice.tensor === name);
           if (!name.includes("_exps")) {
             expect(slices).toEqual([]);
             continue;
@@ -88,8 +95,8 @@ describe("expert slices", () => {
       [1, 4],
     ]);
     const down = model.tensors.find(({ name }) => name === "blk.1.ffn_down_exps.weight");
-    const [, , third] = layers[1]?.units ?? [];
-    expect(third?.slices.find((slice) => slice.tensor === down?.name)).toEqual({
+    const [, , third] = unitsOf(layers[1]);
+    expect(third?.find((slice) => slice.tensor === down?.name)).toEqual({
       tensor: down?.name,
       file: 0,
       offset: (down?.offset ?? 0) + ((down?.byteLength ?? 0) / 4) * 2,
@@ -117,8 +124,10 @@ describe("expert slices", () => {
     ]);
     const [layer] = expertSlices({ tensors }).layers;
     expect(layer).toMatchObject({ experts: 2, byteLength: 600 });
-    expect(layer?.units.map(({ byteLength }) => byteLength)).toEqual([300, 300]);
-    expect(layer?.units[1]?.slices.map(({ offset }) => offset)).toEqual([300, 400]);
+    expect(unitsOf(layer).map((slices) => slices.map(({ offset }) => offset))).toEqual([
+      [0, 100],
+      [300, 400],
+    ]);
   });
 
   test("of stacked safetensors go by the first dimension", () => {
@@ -133,7 +142,7 @@ describe("expert slices", () => {
     ];
     const [layer] = expertSlices({ tensors }).layers;
     expect(layer?.byteLength).toBe(460);
-    expect(layer?.units.map(({ slices }) => slices.map(({ offset }) => offset))).toEqual([
+    expect(unitsOf(layer).map((slices) => slices.map(({ offset }) => offset))).toEqual([
       [0, 400],
       [100, 400],
       [200, 430],
@@ -156,7 +165,7 @@ describe("expert slices", () => {
     const gate = tensor("blk.0.ffn_gate_exps.weight", 400, [10, 10, 4]);
     const down = tensor("blk.0.ffn_down_exps.weight", 400, [10, 10, 2]);
     const { layers, unsliced } = expertSlices({ tensors: [gate, down] });
-    expect(layers[0]?.units).toHaveLength(4);
+    expect(unitsOf(layers[0])).toHaveLength(4);
     expect(unsliced.map((each) => each.tensor)).toEqual([down]);
   });
 
