@@ -49,12 +49,11 @@ export function paperModel(paper: PaperModel = {}): Model {
       add(`blk.${layer}.ffn_gate.weight`, file, 9000, [inputs, 64]);
       continue;
     }
-    for (const part of ["down", "gate", "up"]) {
-      add(`blk.${layer}.ffn_${part}_exps.weight`, file, sliceBytesOf(layer) * experts, [
-        inputs,
-        32,
-        experts,
-      ]);
+    // A split model may be cut anywhere, between the parts of one expert too.
+    for (const [index, part] of ["down", "gate", "up"].entries()) {
+      const name = `blk.${layer}.ffn_${part}_exps.weight`;
+      const shape = [inputs, 32, experts];
+      add(name, (file + index) % files, sliceBytesOf(layer) * experts, shape);
     }
   }
   const metadata: Record<string, MetadataValue> = {
