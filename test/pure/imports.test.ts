@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/residency/residency.ts", "src/residency/evict.ts", "src/report.ts"],
   ["src/options.ts", "src/target.ts", "src/residency/count.ts"],
   ["src/sweep"],
-  ["src/launch"],
+  ["src/launch", "src/experts"],
   ["src/passes"],
   ["src/model", "src/arena"],
   ["src/plan"],
