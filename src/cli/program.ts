@@ -26,14 +26,14 @@ const DESCRIPTION =
 
 const NOTES = `
 Examples:
-  prefault model.gguf                        warm the whole file
-  prefault model.gguf -ngl 20 --cpu-moe      warm what llama.cpp leaves on the CPU
-  prefault plan model.gguf -ngl 20           what that would be, and why
-  prefault status model.gguf                 what is resident now
+  prefault model.gguf                     warm the whole file
+  prefault model.gguf -ngl 20 --cpu-moe   warm what llama.cpp leaves on the CPU
+  prefault plan model.gguf -ngl 20        what that would be, and why
+  prefault status model.gguf              what is resident now
   prefault -- llama-server -m model.gguf -ngl 20 -fa on
-                                             the same from a command line, pasted after --
+                                          the same from a line, pasted after --
   find . -name '*.gguf' -print0 | xargs -0 prefault warm --
-                                             after --, files are files as well
+                                          files after -- are files as well
 
 A pasted line may be one of llama.cpp, ik_llama.cpp, koboldcpp, llama-bench,
 llama-cpp-python, llamafile or Ollama's runner, also behind docker run, env or
@@ -47,7 +47,8 @@ Environment:
   PREFAULT=1, ${KILL_SWITCH}=1   warm even what does not fit in memory
   Where the two disagree, 0 wins.
 
-Exit: 0 done, or skipped because it does not fit; 1 failed; 2 usage; 130 interrupted`;
+Exit: 0 done, or skipped because it does not fit; 1 failed; 2 usage;
+130 interrupted`;
 
 const COMMANDS = ["warm", "plan", "status", "evict"];
 

@@ -73,7 +73,7 @@ export async function named(reading: Reading, path: string): Promise<CachedModel
   }
   throw new PrefaultError(
     "PREFAULT_NOT_FOUND",
-    `${path}: no such file; it is a path inside the container, and no -v of the line leads to it: ` +
+    `${path}: no such file; it is a path inside the container, and no mount of the line leads to such a file: ` +
       "give the file of the host before --",
     { path },
   );
