@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync } from "node:fs";
+import { closeSync, readFileSync, realpathSync } from "node:fs";
 import { bindExtra, lastErrno } from "../../shims/libc.ts";
 import { selfMappings } from "../../shims/linux-maps.ts";
 import type { Piece } from "./exact-read.ts";
@@ -12,17 +12,18 @@ const MOST_RANGES = 1024;
 
 const PAGE_BYTES = 4096;
 
-type Number64 = bigint | number;
 const syscall = bindExtra<
   (
     call: number,
-    a: Number64,
-    b: Number64 | BigUint64Array,
-    c: Number64,
-    d: Number64,
-    e: Number64,
+    target: number,
+    ranges: BigUint64Array | null,
+    count: number,
+    advice: number,
+    flags: number,
   ) => number
->("long syscall(long call, int64_t a, void *b, int64_t c, int64_t d, int64_t e)");
+>(
+  "long syscall(long call, int64_t target, void *ranges, int64_t count, int64_t advice, int64_t flags)",
+);
 
 /**
  * Has a process's mapping of a file paged out, but for these pieces: what no mapping needs any more
@@ -44,17 +45,21 @@ export function pageOutAllBut(pid: number, path: string, kept: readonly Piece[])
       byteLength: BigInt(end - start),
     })),
   );
-  const pidfd = syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0);
+  const pidfd = syscall(SYS_PIDFD_OPEN, pid, null, 0, 0, 0);
   if (pidfd < 0) throw new Error(`pidfd_open: ${lastErrno()}`);
-  let done = 0;
-  for (let at = 0; at < ranges.length; at += MOST_RANGES) {
-    const part = ranges.slice(at, at + MOST_RANGES);
-    const vectors = new BigUint64Array(part.flatMap((each) => [each.address, each.byteLength]));
-    const advised = syscall(SYS_PROCESS_MADVISE, pidfd, vectors, part.length, MADV_PAGEOUT, 0);
-    if (advised < 0) throw new Error(`process_madvise: ${lastErrno()}`);
-    done += advised;
+  try {
+    let done = 0;
+    for (let at = 0; at < ranges.length; at += MOST_RANGES) {
+      const part = ranges.slice(at, at + MOST_RANGES);
+      const vectors = new BigUint64Array(part.flatMap((each) => [each.address, each.byteLength]));
+      const advised = syscall(SYS_PROCESS_MADVISE, pidfd, vectors, part.length, MADV_PAGEOUT, 0);
+      if (advised < 0) throw new Error(`process_madvise: ${lastErrno()}`);
+      done += advised;
+    }
+    return done;
+  } finally {
+    closeSync(pidfd);
   }
-  return done;
 }
 
 /** The whole pages from `start` to `end` that hold nothing of these pieces. */
