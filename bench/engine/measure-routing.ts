@@ -25,10 +25,18 @@ export interface RoutingTask {
   readonly tokens: number;
 }
 
+export interface Run {
+  /** Index of its prompt. */
+  readonly prompt: number;
+  readonly selections: Selection[];
+}
+
 export interface RoutingOutcome {
   readonly experts: number;
-  /** For each prompt, the selections of its generated tokens. */
-  readonly runs: readonly (readonly Selection[])[];
+  /** Selections of consecutive tokens: for each prompt a run or, where a token is missing, several. */
+  readonly runs: readonly Run[];
+  /** Tokens of which the page table did not tell. */
+  readonly unread: number;
 }
 
 const task = JSON.parse(process.argv[2] ?? "{}") as RoutingTask;
@@ -43,33 +51,48 @@ const context = await engine.createContext({ contextSize: 512, ignoreMemorySafet
 const sequence = context.getSequence();
 const tables = new PageTables(await findMappings(task.path));
 
-const runs: Selection[][] = [];
-for (const [seed, prompt] of task.prompts.entries()) {
+/** Of the tokens, so many may be unreadable before the whole is not to be believed. */
+const MOST_UNREAD = 0.2;
+
+const runs: Run[] = [];
+let unread = 0;
+for (const [prompt, text] of task.prompts.entries()) {
   await sequence.clearHistory();
-  const run: Selection[] = [];
-  // The prompt is evaluated before the first token comes; after it, one token for each that comes.
-  let isPrompt = true;
-  for await (const _ of generate(sequence, engine.tokenize(prompt), seed + 1)) {
-    if (!isPrompt) run.push(selection());
-    isPrompt = false;
-    if (run.length === task.tokens) break;
+  let run: Run = { prompt, selections: [] };
+  runs.push(run);
+  let tokens = 0;
+  for await (const _ of generate(sequence, engine.tokenize(text), prompt + 1)) {
+    // The prompt is evaluated before the first token comes; after it, one token for each that comes.
+    const seen = tokens === 0 ? undefined : selection();
+    if (seen !== undefined) run.selections.push(seen);
+    else if (tokens > 0) {
+      unread++;
+      // The next token does not follow the last one that was read.
+      run = { prompt, selections: [] };
+      runs.push(run);
+    }
+    if (++tokens > task.tokens) break;
     tables.drop();
   }
-  runs.push(run);
 }
-const outcome: RoutingOutcome = { experts: layers[0]?.experts.length ?? 0, runs };
+if (unread > MOST_UNREAD * task.tokens * task.prompts.length) {
+  throw new Error(`the page table did not tell what ${unread} tokens used`);
+}
+const outcome: RoutingOutcome = { experts: layers[0]?.experts.length ?? 0, runs, unread };
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
 process.exit(0);
 
-/** @throws Error when a layer used another number of experts: then the page table does not tell */
-function selection(): Selection {
-  return layers.map(({ layer, experts }) => {
-    const touched = experts.flatMap((slices, expert) =>
+/**
+ * @returns nothing when a layer touched another number of experts than a token uses: the kernel took
+ *   pages away meanwhile, or mapped them in a large folio
+ */
+function selection(): Selection | undefined {
+  const selected = layers.map(({ experts }) =>
+    experts.flatMap((slices, expert) =>
       slices.every(({ offset, byteLength }) => tables.isTouched(offset, byteLength))
         ? [expert]
         : [],
-    );
-    if (touched.length === used) return touched;
-    throw new Error(`layer ${layer} touched ${touched.length} experts where a token uses ${used}`);
-  });
+    ),
+  );
+  return selected.every((touched) => touched.length === used) ? selected : undefined;
 }

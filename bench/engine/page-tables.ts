@@ -9,12 +9,15 @@ const MADV_NOHUGEPAGE = 15;
 const PRESENT = 0x80;
 const ENTRY_BYTES = 8;
 
+/** Pages of a range that its two neighbours can bring along: less than 64 KiB each (`fault_around_bytes`). */
+const BROUGHT_ALONG = 2 * 15;
+
 /**
  * Which pages of a file this process has touched through a mapping it already has, whoever made it.
  *
  * The mapping's page table is emptied, which loses nothing of a file's shared or read-only mapping; what
  * is touched afterwards is in it again. The kernel maps up to 64 KiB of neighbours along with a page
- * (fault-around), so a range counts as touched when all of it is there.
+ * (fault-around), so a range counts as touched when more of it is there.
  */
 export class PageTables {
   readonly #mappings: readonly FoundMapping[];
@@ -33,22 +36,28 @@ export class PageTables {
     this.#advise(MADV_DONTNEED);
   }
 
-  /** Whether every page that lies wholly in the range is in the page table. */
+  /**
+   * Whether a range was touched as a whole: more of its pages are in the page table than neighbours can
+   * have brought along. Not all of them need be, for the kernel may have taken one away again.
+   *
+   * @param byteLength some times 64 KiB
+   */
   isTouched(offset: number, byteLength: number): boolean {
     const page = this.#pageBytes;
     const first = Math.ceil(offset / page);
     const count = Math.floor((offset + byteLength) / page) - first;
-    if (count < 1)
-      throw new RangeError(`no whole page lies in the ${byteLength} bytes at ${offset}`);
+    if (count <= BROUGHT_ALONG)
+      throw new RangeError(`${byteLength} bytes are too few to tell who touched them`);
     const entries = Buffer.allocUnsafe(count * ENTRY_BYTES);
     const at = Number(this.#addressOf(first * page, count * page) / BigInt(page)) * ENTRY_BYTES;
     if (readSync(this.#pagemap, entries, 0, entries.byteLength, at) !== entries.byteLength) {
       throw new Error("/proc/self/pagemap ends early");
     }
+    let present = 0;
     for (let entry = 0; entry < count; entry++) {
-      if (((entries[entry * ENTRY_BYTES + 7] ?? 0) & PRESENT) === 0) return false;
+      if (((entries[entry * ENTRY_BYTES + 7] ?? 0) & PRESENT) !== 0) present++;
     }
-    return true;
+    return present > (BROUGHT_ALONG + count) / 2;
   }
 
   close(): void {

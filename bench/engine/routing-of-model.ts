@@ -36,11 +36,12 @@ export async function measureRouting(
   const script = await bundle("bench/engine/measure-routing.ts");
   const { stdout } = await runProgram(process.execPath, [script, JSON.stringify(task)]);
   const { experts, runs } = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as RoutingOutcome;
-  const profiled = runs.filter((_, index) => index % 2 === 1).flat();
+  const half = (rest: number) =>
+    runs.filter(({ prompt }) => prompt % 2 === rest).map(({ selections }) => selections);
+  const profiled = half(1).flat();
   const weights = countSelections(profiled, experts);
-  const judged = runs.filter((_, index) => index % 2 === 0);
   return {
-    routing: describeRouting(judged, experts, weights),
+    routing: describeRouting(half(0), experts, weights),
     profile: { samples: profiled.length, weights },
   };
 }
