@@ -1,0 +1,73 @@
+import { existsSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { makeMemoryCgroup } from "../../test/helpers/memory-cgroup.ts";
+
+/** A memory cgroup with a limit, of either version. */
+export class MemoryGroup {
+  readonly limitBytes: number;
+  readonly #folder: string;
+
+  /** @throws Error that says why there can be none */
+  constructor(limitBytes: number) {
+    const made = makeMemoryCgroup(limitBytes);
+    if (typeof made === "string") throw new Error(made);
+    this.#folder = made.folder;
+    this.limitBytes = limitBytes;
+  }
+
+  /** What a process writes its number to in order to join. */
+  get procs(): string {
+    return join(this.#folder, "cgroup.procs");
+  }
+
+  /** Page cache included. */
+  get usedBytes(): number {
+    const file = this.#isV2 ? "memory.current" : "memory.usage_in_bytes";
+    return Number(readFileSync(join(this.#folder, file), "utf8"));
+  }
+
+  /**
+   * Has the kernel take pages from the group, the least used first, until it uses so much.
+   *
+   * @returns whether it came so far
+   */
+  reclaimTo(bytes: number): boolean {
+    const excess = this.usedBytes - bytes;
+    if (excess <= 0) return true;
+    try {
+      if (this.#isV2) writeFileSync(join(this.#folder, "memory.reclaim"), String(excess));
+      // The first version has no such file; a limit that is lowered reclaims what lies above it.
+      else this.#lowerLimit(bytes);
+    } catch {
+      // Some of it cannot be taken: it is in use, or locked.
+    }
+    return this.usedBytes <= bytes * 1.02;
+  }
+
+  /** Removes it once its last process is gone. */
+  async remove(): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        rmdirSync(this.#folder);
+        return;
+      } catch (error) {
+        if (attempt === 100) throw error;
+        await sleep(50);
+      }
+    }
+  }
+
+  get #isV2(): boolean {
+    return existsSync(join(this.#folder, "memory.max"));
+  }
+
+  #lowerLimit(bytes: number): void {
+    const limit = join(this.#folder, "memory.limit_in_bytes");
+    try {
+      writeFileSync(limit, String(Math.floor(bytes)));
+    } finally {
+      writeFileSync(limit, String(this.limitBytes));
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import { closeSync, readFileSync, realpathSync } from "node:fs";
+import { bindExtra, lastErrno } from "../../shims/libc.ts";
+import { selfMappings } from "../../shims/linux-maps.ts";
+import type { Piece } from "./exact-read.ts";
+
+const SYS_PIDFD_OPEN = 434; // asm-generic/unistd.h
+const SYS_PROCESS_MADVISE = 440;
+const MADV_PAGEOUT = 21; // asm-generic/mman-common.h
+
+/** Most ranges of one call (`UIO_MAXIOV`, linux/uio.h). */
+const MOST_RANGES = 1024;
+
+const PAGE_BYTES = 4096;
+
+const syscall = bindExtra<
+  (
+    call: number,
+    target: number,
+    ranges: BigUint64Array | null,
+    count: number,
+    advice: number,
+    flags: number,
+  ) => number
+>(
+  "long syscall(long call, int64_t target, void *ranges, int64_t count, int64_t advice, int64_t flags)",
+);
+
+/**
+ * Has a process's mapping of a file paged out, but for these pieces: what no mapping needs any more
+ * leaves memory. Another's process wants CAP_SYS_NICE.
+ *
+ * Pages the process has not in its page table are left alone, and so are those others map too.
+ *
+ * @returns bytes the kernel went over
+ */
+export function pageOutAllBut(pid: number, path: string, kept: readonly Piece[]): number {
+  const real = realpathSync(path);
+  const mappings = selfMappings(readFileSync(`/proc/${pid}/maps`, "utf8")).filter(
+    (each) => each.path === real,
+  );
+  if (mappings.length === 0) throw new Error(`process ${pid} has not mapped ${path}`);
+  const ranges = mappings.flatMap(({ address, byteLength, offset }) =>
+    between(kept, offset, offset + byteLength).map(([start, end]) => ({
+      address: address + BigInt(start - offset),
+      byteLength: BigInt(end - start),
+    })),
+  );
+  const pidfd = syscall(SYS_PIDFD_OPEN, pid, null, 0, 0, 0);
+  if (pidfd < 0) throw new Error(`pidfd_open: ${lastErrno()}`);
+  try {
+    let done = 0;
+    for (let at = 0; at < ranges.length; at += MOST_RANGES) {
+      const part = ranges.slice(at, at + MOST_RANGES);
+      const vectors = new BigUint64Array(part.flatMap((each) => [each.address, each.byteLength]));
+      const advised = syscall(SYS_PROCESS_MADVISE, pidfd, vectors, part.length, MADV_PAGEOUT, 0);
+      if (advised < 0) throw new Error(`process_madvise: ${lastErrno()}`);
+      done += advised;
+    }
+    return done;
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/** The whole pages from `start` to `end` that hold nothing of these pieces. */
+export function between(kept: readonly Piece[], start: number, end: number): [number, number][] {
+  const gaps: [number, number][] = [];
+  let at = start;
+  for (const { offset, byteLength } of [...kept].sort((a, b) => a.offset - b.offset)) {
+    const first = Math.floor(offset / PAGE_BYTES) * PAGE_BYTES;
+    if (first >= end) break;
+    if (first > at) gaps.push([at, first]);
+    at = Math.max(at, Math.ceil((offset + byteLength) / PAGE_BYTES) * PAGE_BYTES);
+  }
+  if (at < end) gaps.push([at, end]);
+  return gaps;
+}
