@@ -1,6 +1,6 @@
 import { closeSync, readFileSync, realpathSync } from "node:fs";
 import { bindExtra, lastErrno } from "../../shims/libc.ts";
-import { selfMappings } from "../../shims/linux-maps.ts";
+import { parseMappings } from "../../shims/linux-maps.ts";
 import type { Piece } from "./exact-read.ts";
 
 const SYS_PIDFD_OPEN = 434; // asm-generic/unistd.h
@@ -35,7 +35,7 @@ const syscall = bindExtra<
  */
 export function pageOutAllBut(pid: number, path: string, kept: readonly Piece[]): number {
   const real = realpathSync(path);
-  const mappings = selfMappings(readFileSync(`/proc/${pid}/maps`, "utf8")).filter(
+  const mappings = parseMappings(readFileSync(`/proc/${pid}/maps`, "utf8")).filter(
     (each) => each.path === real,
   );
   if (mappings.length === 0) throw new Error(`process ${pid} has not mapped ${path}`);
