@@ -8,6 +8,7 @@ import { runScript } from "./run-script.ts";
 
 const MIB = 1024 ** 2;
 const BYTES = 8 * MIB;
+const MADV_POPULATE_READ = 22;
 const [EPERM, EIO, EINVAL, ENOSYS] = [1, 5, 22, 38];
 
 /** asm/unistd_64.h of x86-64, and the table that all newer architectures share. */
@@ -49,7 +50,7 @@ describe.skipIf(process.platform !== "linux")("where the system refuses", () => 
   });
 
   async function run(
-    refused: Partial<Record<Call, number>>,
+    refused: Partial<Record<Call, number | string>>,
     skip: (why: string) => never,
     strategy = "auto",
   ): Promise<Ended> {
@@ -93,9 +94,9 @@ describe.skipIf(process.platform !== "linux")("where the system refuses", () => 
   );
 
   test.for([EPERM, ENOSYS, EINVAL])(
-    "madvise with errno %i, the file is read",
+    "to populate with errno %i, the file is read",
     async (errno, { skip }) => {
-      const ended = await run({ madvise: errno }, skip);
+      const ended = await run({ madvise: `${errno}:${MADV_POPULATE_READ}` }, skip);
       expect(ended.strategy).toBe("read");
     },
   );
