@@ -6,14 +6,14 @@ const KNOWN_MS = 1000;
 /** With so much unused for each reader, no look at the details is needed: more than a window is. */
 const PLENTY_BYTES = 128 * 1024 ** 2;
 
-/** What each reader may be in the middle of. */
-const IN_FLIGHT_BYTES = 2 * 1024 ** 2;
+/** What each reader may be in the middle of: the smallest window, and what is read ahead of it. */
+const IN_FLIGHT_BYTES = 4 * 1024 ** 2;
 
 /**
- * Of what a group could hold of files, so much stays free: between a share that a sweep which passed
- * a gate (80 %) leaves free, and one that is worth reading.
+ * Of what a group could hold of files, so much stays free: enough that its other programs do not come
+ * up against the limit, and less than a sweep that passed a gate (80 %) leaves free.
  */
-const LEAST_FREE_SHARE = 0.05;
+const LEAST_FREE_SHARE = 0.1;
 const MOST_FREE_SHARE = 0.15;
 
 /** How much room the limits of this process's cgroups leave for what a sweep reads. */

@@ -3,7 +3,12 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { evict, type PrefaultReport, prefault, residency } from "prefault";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { loadShim } from "../../shims/index.ts";
+import { describeOpenFile, openFile } from "../../src/files.ts";
+import { residentBytes } from "../../src/residency/count.ts";
+import { defaultLanes } from "../../src/sweep/lanes.ts";
+import { chooseStrategy } from "../../src/sweep/strategy.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { descriptorsOf } from "../helpers/open-descriptors.ts";
 import { mappingsOf, until } from "../helpers/process-facts.ts";
@@ -102,6 +107,7 @@ describe.skipIf(process.platform !== "linux")("a device", () => {
   describe("that does not answer", () => {
     afterEach(async () => {
       files?.answerReads();
+      files?.answerQuestions();
       await until(() => descriptorsOf(folder) === 0, "the files are closed");
       await until(() => mappingsOf(folder).length === 0, "nothing is mapped");
     });
@@ -143,6 +149,58 @@ describe.skipIf(process.platform !== "linux")("a device", () => {
       await prefault([{ path: stall }], { log() {}, signal: AbortSignal.timeout(1000) });
       clearInterval(timer);
       expect(ticks).toBeGreaterThan(15);
+    });
+
+    describe.each(["getattr", "statfs"] as const)("when it is asked for %s", (question) => {
+      /** Turns of the event loop while something waits. */
+      async function turnsDuring(waiting: Promise<unknown>): Promise<number> {
+        let turns = 0;
+        const timer = setInterval(() => turns++, 20);
+        await waiting;
+        clearInterval(timer);
+        return turns;
+      }
+
+      test("does not keep an abort waiting, nor block the event loop", async ({ skip }) => {
+        const { stall, stallQuestions } = badFiles(skip);
+        stallQuestions(question);
+        const signal = AbortSignal.timeout(1000);
+        const started = performance.now();
+        const prefaulting = prefault([{ path: stall }], { log() {}, signal });
+        expect(await turnsDuring(prefaulting)).toBeGreaterThan(15);
+        expect((await prefaulting).error?.code).toBe("PREFAULT_ABORTED");
+        expect(performance.now() - started).toBeLessThan(5000);
+      });
+
+      test.for([
+        ["residency", residency],
+        ["evict", evict],
+      ] as const)("lets the event loop turn during %s", async ([, ask], { skip }) => {
+        const { stall, stallQuestions, answerQuestions } = badFiles(skip);
+        stallQuestions(question);
+        const asking = ask([{ path: stall }]);
+        expect(await turnsDuring(sleep(1000))).toBeGreaterThan(15);
+        answerQuestions();
+        expect((await asking).bytes).toBe(FILE_BYTES);
+      });
+    });
+
+    test("is asked nothing more about a file once that is open", async ({ skip }) => {
+      const { stall, stallQuestions } = badFiles(skip);
+      const shim = await loadShim();
+      const file = await describeOpenFile(await openFile(stall), shim);
+      onTestFinished(() => file.handle.close());
+      expect(file.facts.isLocal).toBe(false);
+      stallQuestions("getattr");
+      stallQuestions("statfs");
+      const started = performance.now();
+      expect(chooseStrategy("auto", shim, [file]).strategy).toBe("read");
+      expect(defaultLanes(1000, 0, [file])).toBeGreaterThan(0);
+      expect(
+        await residentBytes(shim, file, [{ offset: 0, byteLength: FILE_BYTES }]),
+      ).not.toBeNull();
+      // Of the 30 seconds that a question would wait.
+      expect(performance.now() - started).toBeLessThan(15_000);
     });
 
     // A request that FUSE has handed on cannot be taken back, not even by SIGKILL (fs/fuse/dev.c,

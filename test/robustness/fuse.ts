@@ -17,8 +17,16 @@ export interface BadFiles {
   /** From now on reads do not answer, for 30 s at most. */
   stallReads(): void;
   answerReads(): void;
+  /** From now on a question about `stall`, or about the file system, does not answer. */
+  stallQuestions(question: Question): void;
+  answerQuestions(): void;
   unmount(): void;
 }
+
+/** What a server is asked about a file, besides its contents. */
+export type Question = "getattr" | "statfs";
+
+const QUESTIONS: readonly Question[] = ["getattr", "statfs"];
 
 const SOURCE = join(import.meta.dirname, "fixtures/bad-files.c");
 
@@ -38,6 +46,9 @@ export async function mountBadFiles(folder: string): Promise<BadFiles | string> 
   } catch (error) {
     return `cc: ${error}`;
   }
+  const answerQuestions = () => {
+    for (const question of QUESTIONS) rmSync(`${flag}.${question}`, { force: true });
+  };
   const daemon = spawn(program, [flag, mount, "-f"], { stdio: "ignore" });
   const path = (name: string) => join(mount, name);
   await until(() => existsSync(path("eio")) || daemon.exitCode !== null, "it is mounted");
@@ -50,8 +61,11 @@ export async function mountBadFiles(folder: string): Promise<BadFiles | string> 
     grows: path("grows"),
     stallReads: () => writeFileSync(flag, ""),
     answerReads: () => rmSync(flag, { force: true }),
+    stallQuestions: (question) => writeFileSync(`${flag}.${question}`, ""),
+    answerQuestions,
     unmount() {
       rmSync(flag, { force: true });
+      answerQuestions();
       spawnSync("umount", ["-l", mount]);
       daemon.kill("SIGKILL");
     },

@@ -10,6 +10,8 @@ export interface ScriptOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A cgroup's folder for the process to join before it runs. */
   readonly cgroup?: string;
+  /** A program that runs the script, with its arguments. */
+  readonly before?: readonly string[];
   readonly timeoutMs?: number;
 }
 
@@ -23,9 +25,17 @@ export interface ScriptResult<T> {
 
 /** Starts a script of `children/` in a process of its own, and gives it its argument as JSON. */
 export function startScript(name: string, argument: unknown, options: ScriptOptions): ChildProcess {
-  const { flags = [], env = {}, cgroup, timeoutMs = 120_000 } = options;
+  const { flags = [], env = {}, cgroup, before = [], timeoutMs = 120_000 } = options;
   const script = join(FOLDER, `${name}.ts`);
-  const node = [process.execPath, "--import", "tsx", ...flags, script, JSON.stringify(argument)];
+  const node = [
+    ...before,
+    process.execPath,
+    "--import",
+    "tsx",
+    ...flags,
+    script,
+    JSON.stringify(argument),
+  ];
   const [command = "", ...rest] =
     cgroup === undefined
       ? node
