@@ -32,6 +32,7 @@ export function loadShim(silent = false): Promise<Shim> {
 /** The one place that asks which platform this is. Imported on demand: koffi may not be installed. */
 async function chooseShim(silent: boolean): Promise<Shim> {
   try {
+    if (silent) (await import("./libc.ts")).keepCallsSmall();
     switch (process.platform) {
       case "linux":
         return (await import("./linux.ts")).linuxShim();

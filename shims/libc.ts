@@ -34,6 +34,14 @@ export function bindLibc() {
   };
 }
 
+/**
+ * For threads of this package's own: koffi keeps the stack and the heap of its calls when a thread
+ * ends, 3 MiB of addresses a thread by default. Our calls take a few numbers.
+ */
+export function keepCallsSmall(): void {
+  koffi.config({ ...koffi.config(), sync_stack_size: 65_536, sync_heap_size: 65_536 });
+}
+
 export type Libc = ReturnType<typeof bindLibc>;
 
 /**
