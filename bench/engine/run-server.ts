@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { loadShim } from "../../shims/index.ts";
-import { openFile } from "../../src/files.ts";
+import { describeOpenFile, openFile } from "../../src/files.ts";
 import { bytesReadBy } from "../loop-disk.ts";
 import type { Subjects } from "../subject.ts";
 import { type Completion, type CompletionRequest, Server, type ServerStart } from "./client.ts";
@@ -95,10 +95,11 @@ export function whyNoServer(engine: string): string | undefined {
 
 async function residentBytesOf(path: string): Promise<number> {
   const shim = await loadShim();
-  const { handle, fd, byteLength } = await openFile(path);
+  const file = await openFile(path);
   try {
-    return shim.residentBytes(fd, 0, byteLength) ?? Number.NaN;
+    const described = await describeOpenFile(file, shim);
+    return shim.residentBytes(described, 0, file.byteLength) ?? Number.NaN;
   } finally {
-    await handle.close();
+    await file.handle.close();
   }
 }
