@@ -10,8 +10,8 @@
 import { loadShim } from "../shims/index.ts";
 import { takeArena } from "../src/arena/arena.ts";
 import { ARENA_BYTES, layOut, locate } from "../src/arena/layout.ts";
-import { sharedBuffer } from "../src/control.ts";
-import { openFile } from "../src/files.ts";
+import { sharedBuffer } from "../src/control/arena-control.ts";
+import { openFile } from "../src/file/open-file.ts";
 import type { Model } from "../src/model/model.ts";
 import { openModel } from "../src/model/open-model.ts";
 import type { Range } from "../src/plan/range.ts";
@@ -49,25 +49,25 @@ async function mapForReading(model: Model): Promise<(file: number, range: Range)
     files.map(({ byteLength }) => [pagesOf({ offset: 0, byteLength }, shim.pageBytes)]),
   );
   const arenas = Array.from({ length: layout.arenas }, () => takeArena(shim));
-  for (const window of layout.windows) {
-    arenas[window.arena]?.place(window, files[window.file]?.fd ?? -1);
+  for (const extent of layout.extents) {
+    arenas[extent.arena]?.place(extent, files[extent.file]?.fd ?? -1);
   }
   // A mapping outlives the descriptor it was made from.
   await Promise.all(files.map(({ handle }) => handle.close()));
   const flatOf = (file: number, offset: number) => {
-    const window = layout.windows.findLast((each) => each.file === file && each.offset <= offset);
-    if (window === undefined) throw new RangeError(`nothing at ${offset}`);
-    return window.arena * ARENA_BYTES + window.start + (offset - window.offset);
+    const extent = layout.extents.findLast((each) => each.file === file && each.offset <= offset);
+    if (extent === undefined) throw new RangeError(`nothing at ${offset}`);
+    return extent.arena * ARENA_BYTES + extent.start + (offset - extent.offset);
   };
   return (file, { offset, byteLength }) => {
     let total = 0;
     for (let at = offset; at < offset + byteLength; ) {
       const flat = flatOf(file, at);
-      const { window } = locate(layout.windows, flat);
-      const step = Math.min(offset + byteLength, window.offset + window.byteLength) - at;
-      const arena = arenas[window.arena];
-      if (arena === undefined) throw new RangeError(`no arena ${window.arena}`);
-      total += sumBytes(sharedBuffer(arena.memory), (flat % ARENA_BYTES) + arena.skew, step);
+      const { extent } = locate(layout.extents, flat);
+      const step = Math.min(offset + byteLength, extent.offset + extent.byteLength) - at;
+      const arena = arenas[extent.arena];
+      if (arena === undefined) throw new RangeError(`no arena ${extent.arena}`);
+      total += sumBytes(sharedBuffer(arena.memory), (flat % ARENA_BYTES) + arena.alignOffset, step);
       at += step;
     }
     return total;

@@ -40,8 +40,8 @@ await showMap();
 const report = await prefault(path, { label: "demo", log: say });
 await showMap();
 const { strategy, workers, chunks, minorFaults, majorFaults, largeFolios } = report;
-say(`   strategy ${strategy}, ${workers} lanes, ${chunks} chunks, large folios: ${largeFolios}`);
-say(`   faults of the lanes: ${minorFaults} minor, ${majorFaults} major`);
+say(`   strategy ${strategy}, ${workers} workers, ${chunks} chunks, large folios: ${largeFolios}`);
+say(`   faults of the workers: ${minorFaults} minor, ${majorFaults} major`);
 say(
   `   resident: ${bytes(report.residentBytesBefore)} before, ${bytes(report.residentBytesAfter)} after`,
 );

@@ -58,7 +58,7 @@ export function prefaultMethod(name: string, options?: PrefaultOptions): Method 
       if (report === undefined || !report.ran) throw new Error(report?.reason ?? "no report");
       return {
         gibPerSecond: gibPerSecond(report.bytes, callSeconds),
-        // Threads and the plan left out: what the lanes did.
+        // Threads and the plan left out: what the workers did.
         lanesGibPerSecond: report.gibPerSecond,
         minorFaults: report.minorFaults,
         majorFaults: report.majorFaults,

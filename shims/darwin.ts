@@ -1,8 +1,8 @@
 import { fstatSync } from "node:fs";
-import type { SystemMemory } from "../src/memory/memory.ts";
 import { bindExtra, bindLibc, expectMapping, expectZero, type Libc } from "./libc.ts";
 import { posixShim } from "./posix.ts";
-import { type FileStretch, type Shim, UNKNOWN_FACTS } from "./shim.ts";
+import type { SystemMemory } from "./shim.ts";
+import { type FileRange, type Shim, UNKNOWN_FACTS } from "./shim.ts";
 
 // This file has never run on macOS: no machine was at hand. What differs from Linux is kept to the
 // constants here, to be compared with Apple's headers by eye, and the two functions at the end.
@@ -75,7 +75,7 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
 }
 
 /** `struct radvisory { off_t ra_offset; int ra_count; }`; a count of 0 or past the end is an error. */
-function readAdvise({ fcntl }: DarwinCalls, { fd, offset, byteLength }: FileStretch): boolean {
+function readAdvise({ fcntl }: DarwinCalls, { fd, offset, byteLength }: FileRange): boolean {
   const end = Math.min(offset + byteLength, fstatSync(fd).size);
   if (end <= offset) return false;
   const advisory = new DataView(new ArrayBuffer(16));

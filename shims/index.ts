@@ -8,9 +8,10 @@ export type {
   Faults,
   FileFacts,
   FileLease,
-  FileStretch,
+  FileRange,
   FoundMapping,
   Shim,
+  SystemMemory,
   View,
 } from "./shim.ts";
 export { UNKNOWN_FACTS } from "./shim.ts";
@@ -22,7 +23,7 @@ let loaded: Promise<Shim> | undefined;
  * The shim of this platform, bound once for each thread. Falls back to the portable one, with one
  * warning, where koffi cannot be loaded: the sweep then reads in place of mapping.
  *
- * @param silent for lanes: the thread that started them has warned already
+ * @param silent for workers: the thread that started them has warned already
  */
 export function loadShim(silent = false): Promise<Shim> {
   loaded ??= chooseShim(silent);

@@ -1,6 +1,6 @@
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Mount, mountOfPath, parseMounts } from "../src/mount-table.ts";
+import { type Mount, mountOfPath, parseMounts } from "./mount-table.ts";
 
 /** What of the running system is asked; tests put a made-up tree and made-up numbers there. */
 export interface Machine {

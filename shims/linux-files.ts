@@ -1,7 +1,7 @@
 import { access, constants, type FileHandle, readFile, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { type Mount, parseMounts } from "../src/mount-table.ts";
 import { attribute, describeDisk, deviceName, overlayLayers, thisMachine } from "./linux-disk.ts";
+import { type Mount, parseMounts } from "./mount-table.ts";
 import type { FileFacts } from "./shim.ts";
 
 const OVERLAY = 0x794c7630;

@@ -1,5 +1,4 @@
 import type { FileHandle } from "node:fs/promises";
-import type { SystemMemory } from "../src/memory/memory.ts";
 
 /**
  * What the package needs of an operating system. One implementation a platform; nothing above this
@@ -55,7 +54,7 @@ export interface Shim {
   zapPageTables(address: bigint, byteLength: number): boolean;
 
   /** A hint over many ranges in one call, before they are filled. Never fails; as {@link advise}. */
-  prefetch(ranges: readonly FileStretch[]): boolean;
+  prefetch(ranges: readonly FileRange[]): boolean;
 
   /**
    * Makes every page of the range resident and mapped. Both ends are page-aligned. Blocks.
@@ -140,8 +139,8 @@ export interface View {
   close(): void;
 }
 
-/** A stretch of an open file. Bytes. */
-export interface FileStretch {
+/** A chunk of an open file. Bytes. */
+export interface FileRange {
   readonly fd: number;
   readonly offset: number;
   readonly byteLength: number;
@@ -236,4 +235,11 @@ export const UNKNOWN_FACTS: FileFacts = {
 export interface AddressRange {
   readonly address: bigint;
   readonly byteLength: number;
+}
+
+/** What a system says of its memory itself, where that beats `node:os`. Bytes. */
+export interface SystemMemory {
+  readonly totalBytes: number;
+  /** What can be had without writing anything out, cached pages of files included. */
+  readonly availableBytes: number;
 }

@@ -1,5 +1,5 @@
-import type { SystemMemory } from "../src/memory/memory.ts";
 import { type Kernel32, MINUS_ONE } from "./kernel32.ts";
+import type { SystemMemory } from "./shim.ts";
 
 const MEMORYSTATUSEX_BYTES = 64n; // sysinfoapi.h: two u32, then seven u64
 const TOTAL_PHYS = 1;

@@ -116,7 +116,7 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
       }
     },
 
-    // What the lanes themselves do first asks for everything at once.
+    // What the workers themselves do first asks for everything at once.
     populateInBackground: async () => {},
 
     // A process is told of its own views only, and a new one begins empty, whatever is cached.

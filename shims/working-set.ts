@@ -3,7 +3,7 @@ import { type Kernel32, MINUS_ONE } from "./kernel32.ts";
 /** What one call locks. Each call has its cost; this is 1,024 pages. */
 export const LOCKED_BYTES = 4 * 1024 ** 2;
 
-/** Sixteen lanes at once, which is as many as a sweep has. */
+/** Sixteen workers at once, which is as many as a sweep has. */
 const RAISED_BYTES = 16 * LOCKED_BYTES;
 
 const PROCESS = MINUS_ONE;

@@ -4,8 +4,8 @@
  * @module prefault
  */
 export type { FoundMapping } from "../shims/index.ts";
-export { findMappings } from "./address/find-mappings.ts";
 export { PrefaultError, type PrefaultErrorCode } from "./errors.ts";
+export type { FillStrategy } from "./fill/fill-task.ts";
 export { type Gate, type GateAnswer, type GateQuestion, shouldRun } from "./gate.ts";
 export { type MapModelOptions, mapModel } from "./mapped/map-model.ts";
 export type { ArenaSpan, MappedModel, MappedTensor } from "./mapped/mapped-model.ts";
@@ -36,17 +36,18 @@ export {
   type UnplannedTensor,
 } from "./passes/index.ts";
 export type { AddressRegion, FileRegion } from "./plan/region.ts";
-export { prefault } from "./prefault.ts";
-export type { FailureReport, FileReport, PrefaultReport } from "./report.ts";
 export { type EvictedFile, type EvictReport, evict } from "./residency/evict.ts";
+export { findMappings } from "./residency/find-mappings.ts";
 export {
   type FileResidency,
   type Residency,
   residency,
   type TensorResidency,
 } from "./residency/residency.ts";
-export { type PrefaultSession, type ReadyPart, startPrefault } from "./session.ts";
-export type { SweepProgress } from "./sweep/job.ts";
-export type { FillStrategy } from "./sweep/protocol.ts";
+export { prefault } from "./run/prefault.ts";
+export type { FileReport, PrefaultReport } from "./run/report.ts";
+export { type PrefaultSession, type ReadyPart, startPrefault } from "./run/session.ts";
+export type { PrefaultProgress } from "./sweep/job.ts";
 export type { Strategy } from "./sweep/strategy.ts";
-export type { Target } from "./target.ts";
+export type { FailureReport } from "./target/failure-report.ts";
+export type { Target } from "./target/target.ts";

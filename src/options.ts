@@ -1,9 +1,9 @@
 import { describeValue } from "./describe.ts";
 import { PrefaultError } from "./errors.ts";
 import { GATES, type Gate } from "./gate.ts";
-import { harmless } from "./harmless.ts";
-import type { SweepProgress } from "./sweep/job.ts";
-import { MOST_LANES } from "./sweep/pool.ts";
+import { guarded } from "./guarded.ts";
+import type { PrefaultProgress } from "./sweep/job.ts";
+import { MOST_WORKERS } from "./sweep/pool.ts";
 import { STRATEGIES, type Strategy } from "./sweep/strategy.ts";
 
 /** What a failed sweep does. */
@@ -21,19 +21,19 @@ export interface PrefaultOptions {
   readonly gate?: Gate | undefined;
 
   /**
-   * Lanes: threads that fill at the same time. 1 to 16.
+   * Workers: threads that fill at the same time. 1 to 16.
    *
-   * @defaultValue twice the processors, at least 2 and at most 8: a lane mostly waits for the device,
-   *   so more lanes than processors keep its queue full. What is resident already gets one for each
+   * @defaultValue twice the processors, at least 2 and at most 8: a worker mostly waits for the device,
+   *   so more workers than processors keep its queue full. What is resident already gets one for each
    *   processor
    */
   readonly workers?: number | undefined;
 
   /**
-   * Most bytes a lane takes at a time. Rounded up to whole pages of 64 KiB; at most 1 GiB.
+   * Most bytes a worker takes at a time. Rounded up to whole pages of 64 KiB; at most 1 GiB.
    *
    * @defaultValue `33_554_432` (32 MiB), the reference's: long enough for a device's full speed,
-   *   short enough that the lanes finish together
+   *   short enough that the workers finish together
    */
   readonly chunkBytes?: number | undefined;
 
@@ -50,7 +50,7 @@ export interface PrefaultOptions {
   readonly signal?: AbortSignal | undefined;
 
   /** Called about ten times a second while bytes are filled, and once at the end. */
-  readonly onProgress?: ((progress: SweepProgress) => void) | undefined;
+  readonly onProgress?: ((progress: PrefaultProgress) => void) | undefined;
 
   /** Whose weights these are, for the log line. @defaultValue the pass's own, else `"prefault"` */
   readonly label?: string | undefined;
@@ -104,7 +104,7 @@ export function resolveOptions(given: PrefaultOptions = {}): ResolvedOptions {
     gate: given.gate === undefined ? undefined : oneOf("gate", given.gate, GATES),
     label: optional("label", given.label, "string"),
     workers:
-      given.workers === undefined ? undefined : integer("workers", given.workers, 1, MOST_LANES),
+      given.workers === undefined ? undefined : integer("workers", given.workers, 1, MOST_WORKERS),
     chunkBytes: chunkBytes(given.chunkBytes ?? 32 * 1024 ** 2),
     strategy: oneOf("strategy", given.strategy ?? "auto", STRATEGIES),
     onError: oneOf("onError", given.onError ?? "report", ON_ERROR),
@@ -112,7 +112,7 @@ export function resolveOptions(given: PrefaultOptions = {}): ResolvedOptions {
     log: logOf(given),
     workerUrl: given.workerUrl === undefined ? defaultWorkerUrl() : fileUrl(given.workerUrl),
     signal: signalOf(given),
-    onProgress: given.onProgress && harmless(optional("onProgress", given.onProgress, "function")),
+    onProgress: given.onProgress && guarded(optional("onProgress", given.onProgress, "function")),
   };
 }
 
@@ -129,7 +129,7 @@ export function expectPath(path: string): void {
 
 /** Where a report's line goes. @throws as {@link resolveOptions} */
 export function logOf({ log }: Pick<PrefaultOptions, "log">): (line: string) => void {
-  return harmless(optional("log", log, "function") ?? toStderr);
+  return guarded(optional("log", log, "function") ?? toStderr);
 }
 
 /**

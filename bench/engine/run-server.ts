@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { loadShim } from "../../shims/index.ts";
-import { describeOpenFile, openFile } from "../../src/files.ts";
+import { describeOpenFile, openFile } from "../../src/file/open-file.ts";
 import { bytesReadBy } from "../loop-disk.ts";
 import type { Subjects } from "../subject.ts";
 import { type Completion, type CompletionRequest, Server, type ServerStart } from "./client.ts";

@@ -5,7 +5,7 @@
 import { parentPort } from "node:worker_threads";
 import { loadShim, type Shim } from "../../shims/index.ts";
 import { ARENA_BYTES } from "../../src/arena/layout.ts";
-import { ControlPage } from "../../src/control.ts";
+import { SweepControl } from "../../src/control/sweep-control.ts";
 import { bindKernels } from "../../src/kernels/kernels.ts";
 import { RangeTable } from "../../src/plan/range-table.ts";
 
@@ -25,7 +25,7 @@ export interface LaneSettings {
 export interface LaneOrder extends LaneSettings {
   readonly control: SharedArrayBuffer;
   readonly chunks: SharedArrayBuffer;
-  readonly arenas: readonly { memory: WebAssembly.Memory; base: bigint; skew: number }[];
+  readonly arenas: readonly { memory: WebAssembly.Memory; base: bigint; alignOffset: number }[];
 }
 
 export interface LaneTimes {
@@ -41,7 +41,7 @@ parentPort?.postMessage("ready");
 
 function run(order: LaneOrder, shim: Shim): LaneTimes {
   const kernels = order.arenas.map(({ memory }) => bindKernels(memory));
-  const control = new ControlPage(order.control);
+  const control = new SweepControl(order.control);
   const chunks = new RangeTable(order.chunks);
   const startedMs = performance.timeOrigin + performance.now();
   const before = shim.faults();
@@ -50,7 +50,7 @@ function run(order: LaneOrder, shim: Shim): LaneTimes {
     const index = Math.floor(offset / ARENA_BYTES);
     const arena = order.arenas[index];
     if (arena === undefined) throw new RangeError(`no arena ${index}`);
-    const linear = (offset % ARENA_BYTES) + arena.skew;
+    const linear = (offset % ARENA_BYTES) + arena.alignOffset;
     const address = arena.base + BigInt(linear);
     const inPieces = (pieceBytes: number, each: (done: number, bytes: number) => void) => {
       for (let done = 0; done < byteLength; done += pieceBytes) {

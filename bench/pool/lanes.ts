@@ -4,7 +4,7 @@ import { Worker } from "node:worker_threads";
 import { loadShim } from "../../shims/index.ts";
 import { type Arena, returnArena, takeArena } from "../../src/arena/arena.ts";
 import { layOut } from "../../src/arena/layout.ts";
-import { CONTROL_BYTES } from "../../src/control.ts";
+import { CONTROL_BYTES } from "../../src/control/arena-control.ts";
 import { cutChunks } from "../../src/plan/merge.ts";
 import { gibPerSecond } from "../../src/units.ts";
 import { bundle } from "../bundle.ts";
@@ -42,20 +42,20 @@ export class Lanes {
     const layout = layOut([[{ offset: 0, byteLength }]]);
     const arenas = Array.from({ length: layout.arenas }, () => takeArena(shim));
     try {
-      for (const window of layout.windows) {
-        const arena = arenas[window.arena] as Arena;
-        arena.place(window, handle.fd);
+      for (const extent of layout.extents) {
+        const arena = arenas[extent.arena] as Arena;
+        arena.place(extent, handle.fd);
         // The arena asks for large folios itself; mapped once more, that is forgotten.
-        const address = arena.base + BigInt(window.start + arena.skew);
+        const address = arena.base + BigInt(extent.start + arena.alignOffset);
         if (!settings.largeFolios) {
-          shim.place(address, window.byteLength, handle.fd, window.offset);
+          shim.place(address, extent.byteLength, handle.fd, extent.offset);
         }
       }
       const order: LaneOrder = {
         ...settings,
         control: new SharedArrayBuffer(CONTROL_BYTES),
-        chunks: cutChunks(layout.pieces, settings.chunkBytes).buffer,
-        arenas: arenas.map(({ memory, base, skew }) => ({ memory, base, skew })),
+        chunks: cutChunks(layout.ranges, settings.chunkBytes).buffer,
+        arenas: arenas.map(({ memory, base, alignOffset }) => ({ memory, base, alignOffset })),
       };
       const times = await Promise.all(
         this.#workers.slice(0, settings.lanes).map((worker) => {

@@ -6,7 +6,7 @@ import { interleave } from "../rounds.ts";
 
 const COLUMNS: readonly Column[] = [
   { key: "gibPerSecond", title: "call, GiB/s" },
-  { key: "lanesGibPerSecond", title: "lanes alone, GiB/s" },
+  { key: "lanesGibPerSecond", title: "workers alone, GiB/s" },
   { key: "residentPercent", title: "resident, %", digits: 1 },
   { key: "minorFaults", title: "minor faults", digits: 0 },
   { key: "majorFaults", title: "major faults", digits: 0 },

@@ -34,13 +34,13 @@ export const kernel: Scope = {
     const path = await subjects.file(settings.bytes);
     const byteLength = Math.min(MOST_BYTES, statSync(path).size);
     const shim = await loadShim();
-    const [window] = layOut([[{ offset: 0, byteLength }]]).windows;
+    const [extent] = layOut([[{ offset: 0, byteLength }]]).extents;
     const handle = await open(path);
     const arena = takeArena(shim);
     try {
-      if (window === undefined) throw new RangeError("nothing to lay out");
-      arena.place(window, handle.fd);
-      const start = window.start + arena.skew;
+      if (extent === undefined) throw new RangeError("nothing to lay out");
+      arena.place(extent, handle.fd);
+      const start = extent.start + arena.alignOffset;
       const kernels = bindKernels(arena.memory);
       const wasm = () => void kernels.touch_pages(start, byteLength, shim.pageBytes);
       const loop = tools.missing === undefined ? bindLoop(tools.path("touch-pages")) : () => 0;
@@ -58,7 +58,7 @@ export const kernel: Scope = {
       );
       const rate = (name: string) => medianOf(rows, name, "gibPerSecond");
       return {
-        tables: [{ id: "kernel", title: "One lane", columns: COLUMNS, rows, moreIsBetter: true }],
+        tables: [{ id: "kernel", title: "One worker", columns: COLUMNS, rows, moreIsBetter: true }],
         checks: [
           {
             what: "WASM kernel, of the loop in C",

@@ -17,7 +17,7 @@ import { onUntunedDisk, UNTUNED } from "../untuned.ts";
 
 const COLUMNS: readonly Column[] = [
   { key: "gibPerSecond", title: "fill, GiB/s" },
-  { key: "lanesGibPerSecond", title: "its lanes alone" },
+  { key: "lanesGibPerSecond", title: "its workers alone" },
   { key: "ofCeiling", title: "of fio's in the same round" },
   { key: "residentPercent", title: "resident, %", digits: 1 },
   { key: "nextGibPerSecond", title: "next mapping, GiB/s", digits: 1 },

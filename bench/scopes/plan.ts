@@ -67,8 +67,8 @@ export const plan: Scope = {
 
 async function planAll(regions: readonly FileRegion[]): Promise<number> {
   const planned = await planRegions(regions, await loadShim());
-  const { pieces } = layOut(planned.files.map(({ ranges }) => ranges));
-  const chunks = cutChunks(pieces, 32 * 1024 ** 2).length;
+  const { ranges } = layOut(planned.files.map(({ ranges }) => ranges));
+  const chunks = cutChunks(ranges, 32 * 1024 ** 2).length;
   await planned.close();
   return chunks;
 }

@@ -6,7 +6,7 @@ import { interleave } from "../rounds.ts";
 
 const KIB = 1024;
 const MIB = 1024 ** 2;
-const MOST_LANES = 16;
+const MOST_WORKERS = 16;
 
 const COLD: readonly Column[] = [
   { key: "gibPerSecond", title: "fill, GiB/s" },
@@ -107,7 +107,7 @@ export const pool: Scope = {
       dropTables: "chunk",
     };
     const path = await subjects.file(settings.bytes);
-    const lanes = await Lanes.start(MOST_LANES);
+    const lanes = await Lanes.start(MOST_WORKERS);
     const tables: Table[] = [];
     try {
       for (const factor of FACTORS) tables.push(await vary(bench, factor, lanes, base, path));

@@ -6,7 +6,7 @@ import { type Column, medianOf } from "../result.ts";
 import { interleave } from "../rounds.ts";
 
 const COLUMNS: readonly Column[] = [
-  { key: "lanesGibPerSecond", title: "lanes, GiB/s", digits: 1 },
+  { key: "lanesGibPerSecond", title: "workers, GiB/s", digits: 1 },
   { key: "againGibPerSecond", title: "a second call's, GiB/s", digits: 1 },
   { key: "callGibPerSecond", title: "whole call, GiB/s", digits: 1 },
   { key: "secondsCall", title: "whole call, s", digits: 3 },
@@ -19,7 +19,7 @@ export const warm: Scope = {
   name: "warm",
   compares:
     "A sweep over a file that is resident already: page tables are empty, since each sweep maps the " +
-    "file anew, so this is the cost of mapping and touching alone. The lanes' own time is what the " +
+    "file anew, so this is the cost of mapping and touching alone. The workers' own time is what the " +
     "report gives; the whole call adds starting and ending threads, twice counting residency, and the plan.",
   wrongWhen: [
     "the file was made resident by something that leaves small pages (each round fills it cold by " +
@@ -53,10 +53,10 @@ export const warm: Scope = {
     const rows = await interleave(
       [
         contender(AS_SHIPPED),
-        contender("as many lanes as cores", { workers: machine.cores }),
-        contender("one lane", { workers: 1 }),
+        contender("as many workers as cores", { workers: machine.cores }),
+        contender("one worker", { workers: 1 }),
         contender("touch", { strategy: "touch" }),
-        contender("touch, as many lanes as cores", { strategy: "touch", workers: machine.cores }),
+        contender("touch, as many workers as cores", { strategy: "touch", workers: machine.cores }),
         contender("read", { strategy: "read" }),
       ],
       settings.rounds,

@@ -1,6 +1,15 @@
 import type { Shim } from "../../shims/index.ts";
-import { ControlPage, sharedBuffer } from "../control.ts";
-import { ARENA_BYTES, FOLIO_BYTES, type Window } from "./layout.ts";
+import { ArenaControl, sharedBuffer } from "../control/arena-control.ts";
+import { ARENA_BYTES, type Extent, PMD_BYTES } from "./layout.ts";
+
+declare global {
+  namespace WebAssembly {
+    // For users whose `lib` has no "dom"; where there is one, the two merge.
+    interface Memory {
+      grow(delta: number): number;
+    }
+  }
+}
 
 /**
  * One page less than a memory can have: V8 counts the bytes of a view that is sent to another thread
@@ -16,35 +25,35 @@ interface Span {
 }
 
 /**
- * A shared WebAssembly memory of 4 GiB into which stretches of files are mapped. The 4 GiB are
+ * A shared WebAssembly memory of 4 GiB into which chunks of files are mapped. The 4 GiB are
  * addresses: memory is taken only by pages that are touched, and those belong to the page cache.
  */
 export class Arena {
   readonly memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
-  readonly control: ControlPage;
+  readonly control: ArenaControl;
   /** Virtual address of byte 0 of the memory. */
   readonly base: bigint;
   /**
-   * Bytes to add to a window's start so that address and file offset agree modulo a folio. V8 aligns
+   * Bytes to add to a extent's start so that address and file offset agree modulo a folio. V8 aligns
    * its memories to 64 KiB only.
    */
-  readonly skew: number;
+  readonly alignOffset: number;
   readonly #shim: Shim;
   readonly #placed: Span[] = [];
 
   constructor(shim: Shim) {
     const buffer = sharedBuffer(this.memory);
     this.#shim = shim;
-    this.control = new ControlPage(buffer);
+    this.control = new ArenaControl(buffer);
     this.base = shim.addressOf(buffer);
-    const folio = BigInt(FOLIO_BYTES);
-    this.skew = Number((folio - (this.base % folio)) % folio);
+    const folio = BigInt(PMD_BYTES);
+    this.alignOffset = Number((folio - (this.base % folio)) % folio);
   }
 
-  /** Maps a window of an open file into the memory. @throws {@link SystemError} */
-  place(window: Window, fd: number): void {
-    const { byteLength, offset } = window;
-    const start = window.start + this.skew;
+  /** Maps a extent of an open file into the memory. @throws {@link SystemError} */
+  place(extent: Extent, fd: number): void {
+    const { byteLength, offset } = extent;
+    const start = extent.start + this.alignOffset;
     const address = this.base + BigInt(start);
     // Noted before the call: a mapping that failed half-way is restored like any other.
     this.#placed.push({ start, byteLength });

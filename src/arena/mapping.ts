@@ -2,7 +2,7 @@ import { fstatSync } from "node:fs";
 import { type Shim, SystemError } from "../../shims/index.ts";
 import { messageOf } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
-import type { FileSource } from "../files.ts";
+import type { FileSource } from "../file/open-file.ts";
 import { type Arena, returnArena, takeArena } from "./arena.ts";
 import type { Layout } from "./layout.ts";
 import { openViews, type Views } from "./views.ts";
@@ -10,10 +10,10 @@ import { openViews, type Views } from "./views.ts";
 /** Files laid into arenas, until they are released. */
 export interface Mapping {
   readonly arenas: readonly Arena[];
-  /** Where the windows are instead, on a system that cannot lay files into arenas. */
+  /** Where the extents are instead, on a system that cannot lay files into arenas. */
   readonly views?: Views;
   /** Whether the mapping stays in use after a sweep, so that its page tables are worth keeping. */
-  readonly keepTables: boolean;
+  readonly keepPageTables: boolean;
   /** Called when a sweep is over, once or more. Never throws. */
   release(): void;
 }
@@ -29,13 +29,13 @@ export function mapForSweep(layout: Layout, files: readonly FileSource[], shim: 
   const release = () => {
     for (const arena of arenas.splice(0)) returnArena(arena);
   };
-  return { arenas, keepTables: false, release };
+  return { arenas, keepPageTables: false, release };
 }
 
 function viewForSweep(layout: Layout, files: readonly FileSource[], shim: Shim): Mapping {
   try {
     const views = openViews(layout, files, shim);
-    return { arenas: [], views, keepTables: false, release: views.close };
+    return { arenas: [], views, keepPageTables: false, release: views.close };
   } catch (cause) {
     throw mapFailed(cause, files);
   }
@@ -46,8 +46,8 @@ export function placeLayout(layout: Layout, files: readonly FileSource[], shim: 
   const arenas: Arena[] = [];
   try {
     for (let count = 0; count < layout.arenas; count++) arenas.push(takeArena(shim));
-    for (const window of layout.windows) {
-      arenas[window.arena]?.place(window, files[window.file]?.fd ?? -1);
+    for (const extent of layout.extents) {
+      arenas[extent.arena]?.place(extent, files[extent.file]?.fd ?? -1);
     }
     return arenas;
   } catch (cause) {

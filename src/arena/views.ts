@@ -1,10 +1,10 @@
 import type { Shim, View } from "../../shims/index.ts";
-import type { FileSource } from "../files.ts";
+import type { FileSource } from "../file/open-file.ts";
 import { type Layout, locate } from "./layout.ts";
 
 /** Windows mapped where the system likes, outside WebAssembly memory. */
 export interface Views {
-  /** Of each window of the layout. */
+  /** Of each extent of the layout. */
   readonly addresses: readonly bigint[];
   /**
    * Bytes of each file's part of the layout that are in memory, as these views show it: such a
@@ -21,9 +21,9 @@ export function openViews(layout: Layout, files: readonly FileSource[], shim: Sh
     for (const view of open.splice(0)) view.close();
   };
   try {
-    for (const { file, offset, byteLength } of layout.windows) {
+    for (const { file, offset, byteLength } of layout.extents) {
       const { fd = -1, byteLength: fileBytes = 0 } = files[file] ?? {};
-      // A window is whole pages. Past the end of the file there is nothing a view could show.
+      // A extent is whole pages. Past the end of the file there is nothing a view could show.
       const view = shim.openView(fd, offset, Math.min(byteLength, fileBytes - offset));
       if (view === null) throw new Error(`the ${shim.name} shim has no views`);
       open.push(view);
@@ -37,14 +37,14 @@ export function openViews(layout: Layout, files: readonly FileSource[], shim: Sh
     addresses,
     async residentBytes() {
       const counts: (number | null)[] = files.map(() => 0);
-      for (const piece of layout.pieces) {
-        const { window, fileOffset } = locate(layout.windows, piece.offset);
-        const start = addresses[layout.windows.indexOf(window)] ?? 0n;
-        const address = start + BigInt(fileOffset - window.offset);
+      for (const piece of layout.ranges) {
+        const { extent, fileOffset } = locate(layout.extents, piece.offset);
+        const start = addresses[layout.extents.indexOf(extent)] ?? 0n;
+        const address = start + BigInt(fileOffset - extent.offset);
         const { byteLength } = piece;
         const resident = await shim.residentBytesAt([{ address, byteLength }]);
-        const known = counts[window.file] ?? null;
-        counts[window.file] = known === null || resident === null ? null : known + resident;
+        const known = counts[extent.file] ?? null;
+        counts[extent.file] = known === null || resident === null ? null : known + resident;
       }
       return counts;
     },

@@ -1,4 +1,4 @@
-import { orAbort } from "../left-behind.ts";
+import { abortable } from "../abortable.ts";
 import { type EvictedFile, evict as evictTarget } from "../residency/evict.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
@@ -13,7 +13,7 @@ export async function evict(
   signal: AbortSignal,
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
-  const report = await orAbort(signal, evictTarget(operands));
+  const report = await abortable(signal, evictTarget(operands));
   const { files: evicted, failures, notes } = report;
   return {
     document: report,

@@ -11,6 +11,6 @@ const interrupts = catchInterrupts();
 const exitCode = await runProgram(process.argv.slice(2), interrupts.signal);
 interrupts.release();
 process.exitCode = interrupts.exitCode ?? exitCode;
-// A look at the page cache cannot be called off, and a lane may wait for its device: what was
+// A look at the page cache cannot be called off, and a worker may wait for its device: what was
 // interrupted does not wait for either. Output to a pipe may still be under way.
 if (interrupts.signal.aborted) process.stdout.write("", () => process.exit());

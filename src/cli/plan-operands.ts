@@ -1,5 +1,5 @@
 import { PrefaultError } from "../errors.ts";
-import { fileIdentity } from "../files.ts";
+import { fileIdentity } from "../file/open-file.ts";
 import {
   adviceOn,
   askFitParams,

@@ -1,5 +1,5 @@
 import type { Model, Tensor } from "../model/model.ts";
-import { parseTensorName, partOf } from "../passes/vocabulary.ts";
+import { parseTensorName, partOf } from "../passes/gguf/tensor-names.ts";
 
 /** A range of bytes of a file, and why it is where it is. */
 export interface Part {

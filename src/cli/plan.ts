@@ -1,8 +1,8 @@
-import { orAbort } from "../left-behind.ts";
+import { abortable } from "../abortable.ts";
 import type { Model } from "../model/model.ts";
 import { type FailedPath, openModels } from "../model/open-models.ts";
 import type { Elsewhere, ModelPlan } from "../passes/index.ts";
-import { unopened } from "../report.ts";
+import { unopened } from "../target/failure-report.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";
@@ -45,7 +45,7 @@ export async function plan(
   signal: AbortSignal,
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
-  const { models, failures, notes } = await orAbort(signal, planModels(operands, flags, signal));
+  const { models, failures, notes } = await abortable(signal, planModels(operands, flags, signal));
   const warmed = models.flatMap(({ sections }) =>
     sections.filter((each) => each.isWarmed).flatMap((each) => each.parts),
   );

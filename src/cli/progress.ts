@@ -1,11 +1,11 @@
 import { Presets, SingleBar } from "cli-progress";
-import type { SweepProgress } from "../sweep/job.ts";
+import type { PrefaultProgress } from "../sweep/job.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
 
 /** A bar on the terminal's stderr. */
 export interface ProgressBar {
-  update(progress: SweepProgress): void;
+  update(progress: PrefaultProgress): void;
   /** Takes the bar away. The next update brings it back. */
   stop(): void;
 }

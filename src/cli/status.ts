@@ -1,7 +1,7 @@
-import { orAbort } from "../left-behind.ts";
+import { abortable } from "../abortable.ts";
 import { type FailedPath, openModels } from "../model/open-models.ts";
-import { unopened } from "../report.ts";
 import { type FileResidency, type Residency, residency } from "../residency/residency.ts";
+import { unopened } from "../target/failure-report.ts";
 import { formatBytes, sumKnown } from "../units.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";
@@ -21,7 +21,7 @@ export async function status(
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
   const isPlaced = hasPlacement(flags);
-  const { found, failures, notes } = await orAbort(signal, lookAt(operands, flags, signal));
+  const { found, failures, notes } = await abortable(signal, lookAt(operands, flags, signal));
   const document: Residency = {
     bytes: found.reduce((sum, each) => sum + each.bytes, 0),
     residentBytes: sumKnown(found.map((each) => each.residentBytes)),

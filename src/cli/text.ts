@@ -1,7 +1,7 @@
 /** What a terminal would act on instead of showing it: control characters and direction marks. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu;
 
-/** Text from a file name or a header, made harmless: it is a stranger's. */
+/** Text from a file name or a header, made guarded: it is a stranger's. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (found) => (/^\s+$/.test(found) ? " " : "\ufffd"));
 }

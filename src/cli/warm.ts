@@ -2,15 +2,15 @@ import { asPrefaultError } from "../errors.ts";
 import { disabledReason } from "../kill-switch.ts";
 import type { FailedPath } from "../model/open-models.ts";
 import type { PrefaultOptions } from "../options.ts";
-import { prefault } from "../prefault.ts";
+import { prefault } from "../run/prefault.ts";
 import {
   combineReports,
   emptyReport,
   logLine,
   type PrefaultReport,
   unopenedReport,
-} from "../report.ts";
-import type { Target } from "../target.ts";
+} from "../run/report.ts";
+import type { Target } from "../target/target.ts";
 import { formatBytes, sumKnown } from "../units.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";

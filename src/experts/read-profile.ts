@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { abortError } from "../errors.ts";
-import { asFileError, openFile } from "../files.ts";
+import { asFileError, openFile } from "../file/open-file.ts";
 import { readCsv } from "./csv.ts";
 import { readImatrix } from "./imatrix.ts";
 import { invalidProfile, type Profile } from "./profile.ts";

@@ -1,4 +1,4 @@
-import { harmless } from "../harmless.ts";
+import { guarded } from "../guarded.ts";
 
 /**
  * The progress of a load and of the sweep beside it as one number from 0 to 1 that never falls. The
@@ -31,7 +31,7 @@ export class LoadProgress {
   /** The load is over: nothing is told any more, but for the end itself when it `succeeded`. */
   end(succeeded: boolean): void {
     // The loader's own last word may come when it has already resolved.
-    if (succeeded) harmless(this.loaded.bind(this))(1);
+    if (succeeded) guarded(this.loaded.bind(this))(1);
     this.#over = true;
   }
 

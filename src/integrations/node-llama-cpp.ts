@@ -4,10 +4,10 @@
  * @module prefault/node-llama-cpp
  */
 import { availableParallelism } from "node:os";
-import { harmless } from "../harmless.ts";
+import { guarded } from "../guarded.ts";
 import { type PrefaultOptions, resolveOptions } from "../options.ts";
-import type { NodeLlamaCppModel } from "../passes/node-llama-cpp.ts";
-import type { PrefaultReport } from "../report.ts";
+import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
+import type { PrefaultReport } from "../run/report.ts";
 import { LoadProgress } from "./load-progress.ts";
 import { sweepBeside } from "./sweep-beside.ts";
 
@@ -70,7 +70,7 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
     onReport = () => {},
     label = "node-llama-cpp",
     log,
-    workers = lanesBeside(),
+    workers = workersBeside(),
     ...how
   }: WithPrefaultOptions = {},
 ): Promise<Loaded> {
@@ -87,7 +87,7 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
   loadSignal?.addEventListener("abort", onAbort, { once: true });
 
   const loading = (async () => load(merged))();
-  void sweepBeside(options, loading, harmless(onReport), {
+  void sweepBeside(options, loading, guarded(onReport), {
     ...how,
     label,
     workers,
@@ -110,9 +110,9 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
 
 /**
  * The load reads as well, so the device's queue is not empty without us, and it wants a processor of
- * its own. On two processors one lane beside it was better than two and than four
+ * its own. On two processors one worker beside it was better than two and than four
  * (`npm run bench -- --scope beside`).
  */
-function lanesBeside(): number {
+function workersBeside(): number {
   return Math.min(Math.max(Math.floor(availableParallelism() / 2), 1), 8);
 }

@@ -4,11 +4,11 @@ import type { Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
 import type { PrefaultOptions } from "../options.ts";
 import { type ModelPlan, placementOfNodeLlamaCpp, planPass } from "../passes/index.ts";
-import type { NodeLlamaCppModel } from "../passes/node-llama-cpp.ts";
-import { inert, prefault } from "../prefault.ts";
-import { emptyReport, logLine, type PrefaultReport } from "../report.ts";
+import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
 import { residency } from "../residency/residency.ts";
-import type { Target } from "../target.ts";
+import { prefault, reporting } from "../run/prefault.ts";
+import { emptyReport, logLine, type PrefaultReport } from "../run/report.ts";
+import type { Target } from "../target/target.ts";
 import { gibPerSecond } from "../units.ts";
 
 /** What is to be loaded, as far as a sweep is concerned. */
@@ -33,7 +33,7 @@ const RESIDENT = 0.98;
  * Sweeps while a model loads, and what the load turns out to need besides. Never rejects.
  *
  * The engine's first token wants every processor: its threads wait for one another by spinning, and
- * a lane among them costs it far more than the lane's own time (`npm run bench -- --scope beside`).
+ * a worker among them costs it far more than the worker's own time (`npm run bench -- --scope beside`).
  * So a load that is done ends the sweep, unless something is still missing: where the engine maps a
  * file populated, as on Linux, nothing is.
  */
@@ -45,19 +45,19 @@ export async function sweepBeside(
 ): Promise<void> {
   const { modelPath } = subject;
   const why = whyNot(subject);
-  // Disabled means that nothing is looked at: `inert` says so itself.
+  // Disabled means that nothing is looked at: `reporting` says so itself.
   if (why !== undefined || disabledReason(how.killSwitch) !== undefined) {
-    return report(await inert(how, async () => [emptyReport(how.label, `skipped: ${why}`)]));
+    return report(await reporting(how, async () => [emptyReport(how.label, `skipped: ${why}`)]));
   }
 
   const expected = await planFor(subject, () => openModel(modelPath));
   if (expected instanceof Error) {
-    return report(await inert(how, () => Promise.reject(expected)));
+    return report(await reporting(how, () => Promise.reject(expected)));
   }
   const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
   report(first);
 
-  const loaded = told(await loading.catch(() => undefined));
+  const loaded = describedBy(await loading.catch(() => undefined));
   if (how.signal.aborted || first.error !== undefined || loaded.useMmap === false) return;
   if (first.ran && expected === undefined) return;
   const actual = await planFor(loaded, async () => expected?.model ?? openModel(modelPath));
@@ -96,7 +96,7 @@ async function sweepUntilLoaded(
     return swept;
   }
   // A copy was made of it: nothing reads the file any more.
-  const isCopied = told(await loading).useMmap === false;
+  const isCopied = describedBy(await loading).useMmap === false;
   // What goes wrong here goes wrong in the sweep as well, which reports it.
   const unknown = { bytes: 1, residentBytes: null };
   const { bytes, residentBytes } = await residency(target).catch(() => unknown);
@@ -148,7 +148,7 @@ function without(actual: ModelPlan, expected: ModelPlan | undefined): ModelPlan 
   return { ...actual, runs: runs.filter(({ regions }) => regions.length > 0) };
 }
 
-/** What a loaded model says of itself; nothing when it is something else. */
-function told(loaded: unknown): NodeLlamaCppModel {
+/** The options that a loaded model shows; none when it is something else. */
+function describedBy(loaded: unknown): NodeLlamaCppModel {
   return typeof loaded === "object" && loaded !== null ? (loaded as NodeLlamaCppModel) : {};
 }

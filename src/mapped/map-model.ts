@@ -1,14 +1,14 @@
 import { loadShim } from "../../shims/index.ts";
+import { abortable, closed } from "../abortable.ts";
 import { layOut } from "../arena/layout.ts";
 import { PrefaultError } from "../errors.ts";
-import { closed, orAbort } from "../left-behind.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
 import { expectPath, signalOf } from "../options.ts";
 import { type PassName, type Placement, planPass } from "../passes/index.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { pagesOf, type Range } from "../plan/range.ts";
-import { tensorRegion } from "../target.ts";
+import { tensorRegion } from "../target/target.ts";
 import { MappedModel } from "./mapped-model.ts";
 import { copyIntoMemories, mapIntoArenas } from "./memories.ts";
 
@@ -52,11 +52,11 @@ export async function mapModel(path: string, options: MapModelOptions = {}): Pro
       { path },
     );
   }
-  const model = await orAbort(signal, openModel(path));
+  const model = await abortable(signal, openModel(path));
   const placed = pass !== undefined || Object.keys(placement).length > 0;
   const tensors = placed ? cpuTensors(model, placement, pass) : model.tensors;
   const regions = tensors.map((tensor) => tensorRegion(model, tensor));
-  const plan = await orAbort(signal, planRegions(regions, shim), (late) => late.close());
+  const plan = await abortable(signal, planRegions(regions, shim), (late) => late.close());
   try {
     const layout = layOut(tensorRanges(model, tensors, plan, shim.pageBytes), true);
     const files = plan.files.map(({ file }) => file);

@@ -1,18 +1,18 @@
-import { ARENA_BYTES, FOLIO_BYTES, type Layout, spansOf } from "../arena/layout.ts";
-import { CONTROL_BYTES, sharedBuffer } from "../control.ts";
+import { abortable } from "../abortable.ts";
+import { ARENA_BYTES, type Layout, PMD_BYTES, spansOf } from "../arena/layout.ts";
+import { CONTROL_BYTES, sharedBuffer } from "../control/arena-control.ts";
 import { describeValue } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
-import { orAbort } from "../left-behind.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import { type PrefaultOptions, signalOf } from "../options.ts";
 import type { Plan } from "../plan/plan.ts";
-import { inert } from "../prefault.ts";
-import { emptyReport, type PrefaultReport } from "../report.ts";
-import { executePlan, labelOf } from "../run.ts";
-import { tensorRegion } from "../target.ts";
+import { type Execution, executeRun, labelOf } from "../run/execute.ts";
+import { reporting } from "../run/prefault.ts";
+import { emptyReport, type PrefaultReport } from "../run/report.ts";
+import { tensorRegion } from "../target/target.ts";
 import type { Memories } from "./memories.ts";
 
-/** A stretch of a tensor in a WebAssembly memory. */
+/** A chunk of a tensor in a WebAssembly memory. */
 export interface ArenaSpan {
   /** Shared: it can be sent to any worker, and a module that imports it computes in place. */
   readonly memory: WebAssembly.Memory;
@@ -26,8 +26,8 @@ export interface ArenaSpan {
   readonly scratch: { readonly address: number; readonly byteLength: number };
 }
 
-/** Windows begin at the first folio, whatever the arena's skew. */
-const SCRATCH = { address: CONTROL_BYTES, byteLength: FOLIO_BYTES - CONTROL_BYTES };
+/** Windows begin at the first folio, whatever the arena's alignOffset. */
+const SCRATCH = { address: CONTROL_BYTES, byteLength: PMD_BYTES - CONTROL_BYTES };
 
 /** A tensor in memory. */
 export interface MappedTensor {
@@ -56,7 +56,7 @@ export class MappedModel implements AsyncDisposable {
   readonly #plan: Plan;
   readonly #layout: Layout;
   readonly #memories: Memories;
-  #sweeping: Promise<unknown> = Promise.resolve();
+  #filling: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
   /** @internal */
@@ -105,35 +105,39 @@ export class MappedModel implements AsyncDisposable {
   arenas(name: string): ArenaSpan[] {
     const tensor = this.#find(name);
     const { index, range } = this.#plan.locate(tensorRegion(this.model, tensor));
-    return spansOf(this.#layout.windows, index, range).map(({ offset, byteLength }) => {
+    return spansOf(this.#layout.extents, index, range).map(({ offset, byteLength }) => {
       const memory = this.#memories.memories[Math.floor(offset / ARENA_BYTES)];
       if (memory === undefined) throw new RangeError(`no memory at ${offset}`);
-      const address = (offset % ARENA_BYTES) + memory.skew;
+      const address = (offset % ARENA_BYTES) + memory.alignOffset;
       return { memory: memory.memory, address, byteLength, scratch: SCRATCH };
     });
   }
 
   /**
    * Makes these very mappings resident, page tables and all, so that the first use of a view faults
-   * nothing. Takes the options of `prefault`, and is as inert. One at a time: a second call waits.
+   * nothing. Takes the options of `prefault`, and never rejects either. One at a time: a second call waits.
    *
    * @throws {@link PrefaultError} `PREFAULT_CLOSED`
    */
   async prefault(options: PrefaultOptions = {}): Promise<PrefaultReport> {
     this.#expectOpen();
-    const letGo = { released: Promise.resolve(), stuck: false };
     // Waits for the one before; one that is aborted meanwhile reports that at once, and fills nothing.
-    const before = this.#sweeping;
-    const sweep = untilAborted(options, before).then(() => this.#prefault(options, letGo));
-    // The next sweep, and close(), also have to wait for a lane that does not answer.
-    const over = () => Promise.all([before, letGo.released]);
-    this.#sweeping = sweep.then(over, over);
-    return sweep;
+    const before = this.#filling;
+    let released: Promise<void> = Promise.resolve();
+    const report = untilAborted(options, before).then(() =>
+      this.#prefault(options, (execution) => {
+        released = execution.released;
+      }),
+    );
+    // The next prefault, and close(), also have to wait for a worker that does not answer.
+    const over = () => Promise.all([before, released]);
+    this.#filling = report.then(over, over);
+    return report;
   }
 
   /** Unmaps. Views read zeros from then on. Idempotent; waits for a prefault that is under way. */
   close(): Promise<void> {
-    this.#closed ??= this.#sweeping.then(async () => {
+    this.#closed ??= this.#filling.then(async () => {
       await this.#memories.close();
       await this.#plan.close();
     });
@@ -146,15 +150,17 @@ export class MappedModel implements AsyncDisposable {
 
   #prefault(
     options: PrefaultOptions,
-    letGo: { released: Promise<void>; stuck: boolean },
+    onEnd: (execution: Execution) => void,
   ): Promise<PrefaultReport> {
     const { mapping } = this.#memories;
-    return inert(options, async (resolved) => {
-      const label = labelOf(resolved);
-      if (mapping === null) return [emptyReport(label, "copied into memory when it was opened")];
-      const run = { plan: this.#plan, label, gate: undefined };
-      const mapped = { layout: this.#layout, mapping };
-      return [await executePlan({ ...run, mapped }, resolved, letGo)];
+    return reporting(options, async (resolved) => {
+      if (mapping === null) {
+        return [emptyReport(labelOf(resolved), "copied into memory when it was opened")];
+      }
+      const run = { kind: "mapped", plan: this.#plan, layout: this.#layout, mapping } as const;
+      const execution = await executeRun(run, resolved);
+      onEnd(execution);
+      return [execution.report];
     });
   }
 
@@ -181,7 +187,7 @@ export class MappedModel implements AsyncDisposable {
 async function untilAborted(options: PrefaultOptions, work: Promise<unknown>): Promise<void> {
   const settled = Promise.allSettled([work]);
   try {
-    await orAbort(signalOf(options), settled);
+    await abortable(signalOf(options), settled);
   } catch {
     // Aborted, or no options at all: the prefault itself says so.
   }

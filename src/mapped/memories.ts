@@ -1,19 +1,19 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { Shim } from "../../shims/index.ts";
+import { abortable } from "../abortable.ts";
 import { ARENA_BYTES, type Layout, locate } from "../arena/layout.ts";
 import { type Mapping, placeLayout } from "../arena/mapping.ts";
-import { sharedBuffer } from "../control.ts";
+import { sharedBuffer } from "../control/arena-control.ts";
 import { messageOf } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
-import type { FileSource, OpenFile } from "../files.ts";
-import { orAbort } from "../left-behind.ts";
+import type { FileSource, OpenFile } from "../file/open-file.ts";
 import { formatBytes } from "../units.ts";
 
 /** A memory of a mapped model. */
 export interface ModelMemory {
   readonly memory: WebAssembly.Memory;
-  /** Bytes to add to a window's start. */
-  readonly skew: number;
+  /** Bytes to add to a extent's start. */
+  readonly alignOffset: number;
 }
 
 /** The memories a model's tensors lie in, by the number of the layout's arena. */
@@ -30,7 +30,7 @@ export function mapIntoArenas(layout: Layout, files: readonly FileSource[], shim
   const arenas = placeLayout(layout, files, shim);
   return {
     memories: arenas,
-    mapping: { arenas, keepTables: true, release() {} },
+    mapping: { arenas, keepPageTables: true, release() {} },
     async close() {
       // Not handed to the next sweep: a view that somebody still holds would show its file.
       for (const arena of arenas) {
@@ -60,16 +60,16 @@ export async function copyIntoMemories(
   signal: AbortSignal | undefined,
 ): Promise<Memories> {
   const memories = Array.from({ length: layout.arenas }, (_, arena) => {
-    const ends = layout.windows
-      .filter((window) => window.arena === arena)
-      .map((window) => window.start + window.byteLength);
+    const ends = layout.extents
+      .filter((extent) => extent.arena === arena)
+      .map((extent) => extent.start + extent.byteLength);
     const pages = Math.ceil(Math.max(...ends) / WASM_PAGE_BYTES);
-    return { memory: newMemory(pages, files), skew: 0 };
+    return { memory: newMemory(pages, files), alignOffset: 0 };
   });
-  for (const { offset, byteLength } of layout.pieces) {
-    const { window, fileOffset } = locate(layout.windows, offset);
-    const file = files[window.file];
-    const memory = memories[window.arena]?.memory;
+  for (const { offset, byteLength } of layout.ranges) {
+    const { extent, fileOffset } = locate(layout.extents, offset);
+    const file = files[extent.file];
+    const memory = memories[extent.arena]?.memory;
     if (file === undefined || memory === undefined) throw new RangeError("no such file or memory");
     const to = new Uint8Array(sharedBuffer(memory), offset % ARENA_BYTES, byteLength);
     await readInto(to, file, fileOffset, signal);
@@ -124,7 +124,7 @@ async function readInto(
     const reading = file.handle.read(to, at, length, offset + at).catch((cause: unknown) => {
       throw readFailed(file, offset + at, cause);
     });
-    const { bytesRead } = await orAbort(signal, reading);
+    const { bytesRead } = await abortable(signal, reading);
     if (bytesRead === 0) {
       throw new PrefaultError("PREFAULT_FILE_CHANGED", `${file.path} shrank while it was read`, {
         path: file.path,

@@ -3,10 +3,10 @@ import { type LimitedCgroup, limitedCgroups, limitHits, readCgroup, usageOf } fr
 /** Limits are set anew now and then; the groups are looked for again after this long. */
 const KNOWN_MS = 1000;
 
-/** With so much unused for each reader, no look at the details is needed: more than a window is. */
+/** With so much unused for each reader, no look at the details is needed: more than a batch is. */
 const PLENTY_BYTES = 128 * 1024 ** 2;
 
-/** What each reader may be in the middle of: the smallest window, and what is read ahead of it. */
+/** What each reader may be in the middle of: the smallest batch, and what is read ahead of it. */
 const IN_FLIGHT_BYTES = 4 * 1024 ** 2;
 
 /**

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Mount, parseMounts } from "../mount-table.ts";
+import { type Mount, parseMounts } from "../../shims/mount-table.ts";
 
 /** One memory cgroup this process is in, its own or one above, with a limit. Bytes. */
 export interface CgroupMemory {

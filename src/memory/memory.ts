@@ -1,14 +1,8 @@
 import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
+import type { SystemMemory } from "../../shims/index.ts";
 import { memoryCgroups } from "./cgroup.ts";
-
-/** What a system says of its memory itself, where that beats `node:os`. Bytes. */
-export interface SystemMemory {
-  readonly totalBytes: number;
-  /** What can be had without writing anything out, cached pages of files included. */
-  readonly availableBytes: number;
-}
 
 /** A gate takes 0 for "not known", and nothing at all is known well. */
 const LEAST_KNOWN = 1;

@@ -1,8 +1,8 @@
 import type { Dirent } from "node:fs";
-import { open, readdir, readFile, stat } from "node:fs/promises";
+import { constants, open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { PrefaultError } from "../errors.ts";
-import { asFileError } from "../files.ts";
+import { asFileError } from "../file/open-file.ts";
 import { UNFINISHED } from "./model-file.ts";
 import { looksLikeSafetensors } from "./safetensors.ts";
 import { INDEX_NAME } from "./stand-in.ts";
@@ -222,12 +222,17 @@ async function refsOf(folder: string): Promise<string[]> {
 
 /** Whether a file without a suffix has a model's first bytes. */
 async function isModel(path: string): Promise<boolean> {
-  const handle = await open(path).catch(() => null);
+  // Not waiting for a writer, should it be a FIFO.
+  const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(
+    () => null,
+  );
   if (handle === null) return false;
   try {
+    const found = await handle.stat();
+    if (!found.isFile()) return false;
+    const { size } = found;
     const start = Buffer.alloc(START_BYTES);
     const { bytesRead } = await handle.read(start, 0, START_BYTES, 0);
-    const { size } = await handle.stat();
     return (
       start.toString("latin1", 0, 4) === "GGUF" ||
       looksLikeSafetensors(start.subarray(0, bytesRead), size)

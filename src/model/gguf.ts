@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { PrefaultError } from "../errors.ts";
-import { asFileError, type OpenFile, openFile } from "../files.ts";
+import type { FileSet } from "../file/file-set.ts";
+import { asFileError, type OpenFile } from "../file/open-file.ts";
 import { expectDistinct } from "./distinct.ts";
 import { BadHeader, type GgufHeader, readGgufHeader } from "./gguf-header.ts";
 import { type DataSpan, placeTensors } from "./gguf-tensors.ts";
@@ -22,6 +23,8 @@ const CUT_NAME = /(\.part\d+of\d+|[.-]split-?[a-z]{1,2}|\.[a-z]{2}|\.\d{3})$/i;
 
 export interface GgufOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Where the other shards are opened. */
+  readonly files: FileSet;
   /** Where the GGUF lies within the file, in bytes. @defaultValue the whole of it */
   readonly within?: { readonly start: number; readonly byteLength: number };
 }
@@ -37,9 +40,9 @@ interface GgufFile extends Shard {
  * Reads the header of a GGUF model, of all its shards whichever one is given.
  *
  * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`, and what
- *   {@link openFile} throws
+ *   {@link FileSet.open} throws
  */
-export async function openGguf(opened: OpenFile, options: GgufOptions = {}): Promise<Model> {
+export async function openGguf(opened: OpenFile, options: GgufOptions): Promise<Model> {
   const own = await readFile(opened, options);
   const shards = await findShards(own, (path) => readShard(path, options));
   const tensors = shards.flatMap((shard, file) =>
@@ -66,20 +69,14 @@ function foundNote(path: string, shards: readonly GgufFile[]): string[] {
 }
 
 /** @returns `null` for what is not there */
-async function readShard(path: string, { signal }: GgufOptions): Promise<GgufFile | null> {
-  let opened: OpenFile;
-  try {
-    opened = await openFile(path);
-  } catch (error) {
+async function readShard(path: string, { files, signal }: GgufOptions): Promise<GgufFile | null> {
+  const opened = await files.open(path).catch((error: unknown) => {
     if (PrefaultError.is(error) && error.code === "PREFAULT_NOT_FOUND") return null;
     throw error;
-  }
-  try {
-    expectContents(opened);
-    return await readFile(opened, { signal });
-  } finally {
-    await opened.handle.close();
-  }
+  });
+  if (opened === null) return null;
+  expectContents(opened);
+  return readFile(opened, { files, signal });
 }
 
 async function readFile(opened: OpenFile, { signal, within }: GgufOptions): Promise<GgufFile> {

@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { PrefaultError } from "../errors.ts";
-import type { OpenFile } from "../files.ts";
+import type { OpenFile } from "../file/open-file.ts";
 import type { ModelFile } from "./model.ts";
 
 /** What a model remembers of a file that was open. */

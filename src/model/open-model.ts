@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { abortError, PrefaultError } from "../errors.ts";
-import { type OpenFile, openFile } from "../files.ts";
+import { FileSet } from "../file/file-set.ts";
+import type { OpenFile } from "../file/open-file.ts";
 import { formatBytes } from "../units.ts";
 import { openGguf } from "./gguf.ts";
 import type { Model } from "./model.ts";
@@ -21,6 +22,8 @@ export interface OpenPathOptions extends OpenModelOptions {
    * from the page cache needs no more. @defaultValue `false`
    */
   readonly asBytes?: boolean | undefined;
+  /** Keeps the files open that are read. @defaultValue they are closed again */
+  readonly files?: FileSet | undefined;
 }
 
 /** What a path turns out to be: a model, or a file that names others. */
@@ -69,20 +72,27 @@ export function namesNothing(path: string): PrefaultError {
   );
 }
 
-/** Opens a file once, and reads what it is. @throws as {@link openModel} */
+/** Reads what a file is, and the other files of its model. @throws as {@link openModel} */
 export async function openPath(path: string, options: OpenPathOptions = {}): Promise<Opened> {
-  if (options.signal?.aborted) throw abortError(options.signal);
-  const opened = await openNamed(path);
+  const { files = new FileSet(), signal, asBytes = false } = options;
+  if (signal?.aborted) throw abortError(signal);
   try {
-    return await read(opened, options);
+    return await read(await openNamed(path, files), { files, signal, asBytes });
   } finally {
-    await opened.handle.close();
+    if (options.files === undefined) await files.close();
   }
 }
 
-async function openNamed(path: string): Promise<OpenFile> {
+/** How a file is read: every option, settled. */
+interface Reading {
+  readonly files: FileSet;
+  readonly signal: AbortSignal | undefined;
+  readonly asBytes: boolean;
+}
+
+async function openNamed(path: string, files: FileSet): Promise<OpenFile> {
   try {
-    return await openFile(path);
+    return await files.open(path);
   } catch (error) {
     if (!PrefaultError.is(error) || error.code !== "PREFAULT_NOT_FOUND") throw error;
     // What is no UTF-8 arrives as this character.
@@ -98,33 +108,29 @@ async function openNamed(path: string): Promise<OpenFile> {
   }
 }
 
-async function read(opened: OpenFile, options: OpenPathOptions): Promise<Opened> {
+async function read(opened: OpenFile, reading: Reading): Promise<Opened> {
   const start = await readStart(opened.handle, opened.byteLength);
   const standIn = await standInOf(opened, start);
   if (standIn !== undefined && "leadsTo" in standIn) return standIn;
   try {
     expectContents(opened);
     if (standIn !== undefined) {
-      return { model: await openSafetensorsIndex(opened.path, standIn.index, options.signal) };
+      return { model: await openSafetensorsIndex(opened.path, standIn.index, reading) };
     }
-    return { model: await readModel(opened, start, options) };
+    return { model: await readModel(opened, start, reading) };
   } catch (error) {
     const isDamaged =
       PrefaultError.is(error) &&
       (error.code === "PREFAULT_INVALID_MODEL" || error.code === "PREFAULT_MISSING_SHARD");
-    if (!isDamaged || options.asBytes !== true) throw error;
+    if (!isDamaged || !reading.asBytes) throw error;
     return { model: wholeFile(opened, [`${error.message}; taken as the bytes it is`]) };
   }
 }
 
-async function readModel(
-  opened: OpenFile,
-  start: Buffer,
-  { signal }: OpenPathOptions,
-): Promise<Model> {
+async function readModel(opened: OpenFile, start: Buffer, reading: Reading): Promise<Model> {
   const { path, byteLength } = opened;
-  if (start.toString("latin1", 0, 4) === "GGUF") return openGguf(opened, { signal });
-  const inArchive = await readLlamafile(opened, start, signal);
+  if (start.toString("latin1", 0, 4) === "GGUF") return openGguf(opened, reading);
+  const inArchive = await readLlamafile(opened, start, reading);
   if (inArchive !== undefined) return inArchive;
   const old = oldFormatOf(start);
   if (old !== undefined) return openOldFormat(opened, old);
@@ -160,7 +166,7 @@ const ARCHIVE_STARTS = ["MZ", "\x7fELF", "PK\x03\x04", "#!", "\xcf\xfa\xed\xfe"]
 async function readLlamafile(
   opened: OpenFile,
   start: Buffer,
-  signal: AbortSignal | undefined,
+  reading: Reading,
 ): Promise<Model | undefined> {
   const { handle, byteLength, path } = opened;
   const head = start.toString("latin1", 0, 4);
@@ -173,7 +179,7 @@ async function readLlamafile(
     (one, other) => other.byteLength - one.byteLength,
   );
   if (largest === undefined) return notes.length > 0 ? wholeFile(opened, notes) : undefined;
-  const model = await openGguf(opened, { signal, within: largest });
+  const model = await openGguf(opened, { ...reading, within: largest });
   return {
     ...model,
     notes: [

@@ -1,11 +1,11 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { PrefaultError } from "../errors.ts";
-import { fileIdentity } from "../files.ts";
+import { fileIdentity } from "../file/open-file.ts";
 import { type FailedPath, findModels } from "./folder.ts";
 import { describeKind } from "./kind.ts";
 import type { Model } from "./model.ts";
-import { namesNothing, type OpenPathOptions, openPath } from "./open-model.ts";
+import { namesNothing, type Opened, type OpenPathOptions, openPath } from "./open-model.ts";
 import { INDEX_NAME } from "./stand-in.ts";
 
 export type { FailedPath } from "./folder.ts";
@@ -78,8 +78,9 @@ class Opening implements OpenedModels {
   readonly failures: FailedPath[] = [];
   readonly notes: string[] = [];
   readonly #options: OpenPathOptions;
-  /** Files that belong to a model that is open already. */
+  /** Identities of the files that belong to a model that is open already, and their paths. */
   readonly #covered = new Set<string>();
+  readonly #paths = new Set<string>();
   /** Folders with an index that could not be opened: the shards in them are no models of their own. */
   readonly #broken = new Set<string>();
 
@@ -92,7 +93,7 @@ class Opening implements OpenedModels {
     try {
       if (await isFolder(path)) return await this.#openFolder(path, steps);
       if (await this.#isKnown(waiting)) return;
-      const opened = await openPath(path, this.#options);
+      const opened = await this.#read(path);
       if ("model" in opened) return this.#add(opened.model, waiting);
       if (opened.leadsTo.length === 0) return this.#nothing(waiting);
       if (steps === MOST_STEPS) throw leadsNowhere(path);
@@ -103,6 +104,19 @@ class Opening implements OpenedModels {
       if (!PrefaultError.is(error) || error.code === "PREFAULT_ABORTED") throw error;
       if (INDEX_NAME.test(path)) this.#broken.add(dirname(path));
       this.#fail({ path, error });
+    }
+  }
+
+  /** Of what is no model, no file stays open: a folder may hold thousands. */
+  async #read(path: string): Promise<Opened> {
+    const { files } = this.#options;
+    let opened: Opened | undefined;
+    try {
+      opened = await openPath(path, this.#options);
+      return opened;
+    } finally {
+      const read = opened !== undefined && "model" in opened ? opened.model.files : [];
+      await files?.closeOthers(new Set([...this.#paths, ...read.map((file) => file.path)]));
     }
   }
 
@@ -125,7 +139,10 @@ class Opening implements OpenedModels {
   }
 
   #add(model: Model, { path, isFound }: Waiting): void {
-    for (const { identity } of model.files) if (identity !== undefined) this.#covered.add(identity);
+    for (const { identity, path: each } of model.files) {
+      if (identity !== undefined) this.#covered.add(identity);
+      this.#paths.add(each);
+    }
     const { kind = "model" } = model;
     const isCompanion = isFound && kind !== "model" && this.#options.asBytes !== true;
     const what = `${path} is ${describeKind(kind)}`;

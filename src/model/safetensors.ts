@@ -1,6 +1,7 @@
 import { basename, dirname, join } from "node:path";
 import { abortError, PrefaultError } from "../errors.ts";
-import { type OpenFile, openFile } from "../files.ts";
+import type { FileSet } from "../file/file-set.ts";
+import type { OpenFile } from "../file/open-file.ts";
 import { expectDistinct } from "./distinct.ts";
 import { kindOf } from "./kind.ts";
 import type { Model, ModelFile, Tensor } from "./model.ts";
@@ -36,12 +37,12 @@ export async function openSafetensors(opened: OpenFile): Promise<Model> {
  *
  * @param text of the index
  * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`, and what
- *   {@link openFile} throws
+ *   {@link FileSet.open} throws
  */
 export async function openSafetensorsIndex(
   path: string,
   text: string,
-  signal?: AbortSignal,
+  { files, signal }: { readonly files: FileSet; readonly signal?: AbortSignal | undefined },
 ): Promise<Model> {
   const weightMap = parseObject(path, text)["weight_map"];
   if (!isObject(weightMap)) throw invalid(path, "it has no weight_map");
@@ -52,7 +53,7 @@ export async function openSafetensorsIndex(
   const shards: ReadShard[] = [];
   for (const [index, shard] of paths.entries()) {
     if (signal?.aborted) throw abortError(signal);
-    shards.push(await openShard(shard, index, path));
+    shards.push(await openShard(files, shard, index, path));
   }
   expectDistinct(
     shards.flatMap(({ tensors }) => tensors),
@@ -83,10 +84,16 @@ function modelOf(shards: readonly ReadShard[], notes: readonly string[], path: s
   return { format: "safetensors", files, tensors, metadata, kind, notes };
 }
 
-async function openShard(path: string, index: number, asked: string): Promise<ReadShard> {
-  let opened: OpenFile;
+async function openShard(
+  files: FileSet,
+  path: string,
+  index: number,
+  asked: string,
+): Promise<ReadShard> {
   try {
-    opened = await openFile(path);
+    const opened = await files.open(path);
+    expectContents(opened);
+    return await readShard(opened, index);
   } catch (error) {
     if (!PrefaultError.is(error) || error.code !== "PREFAULT_NOT_FOUND") throw error;
     throw new PrefaultError(
@@ -94,12 +101,6 @@ async function openShard(path: string, index: number, asked: string): Promise<Re
       `${asked} names ${path}, which is missing${await unfinishedHint(path)}`,
       { path, cause: error },
     );
-  }
-  try {
-    expectContents(opened);
-    return await readShard(opened, index);
-  } finally {
-    await opened.handle.close();
   }
 }
 

@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { PrefaultError } from "../errors.ts";
-import type { OpenFile } from "../files.ts";
+import type { OpenFile } from "../file/open-file.ts";
 import { blobsOfManifest, findNamed, namesOfModelfile, weightsOfManifest } from "./ollama.ts";
 import { MOST_INDEX_BYTES } from "./safetensors.ts";
 import { disguiseOf, isText, readText } from "./text-file.ts";

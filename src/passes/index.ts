@@ -1,25 +1,24 @@
 import { PrefaultError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import { companionPlan } from "./companion.ts";
-import { cudaHybrid } from "./cuda-hybrid.ts";
-import { cudaHybridGdn } from "./cuda-hybrid-gdn.ts";
-import { forward } from "./forward.ts";
-import { hybrid } from "./hybrid.ts";
-import { hybridGdn } from "./hybrid-gdn.ts";
-import { ikLlamaCpp } from "./ik-llama-cpp.ts";
-import { llamaCpp } from "./llama-cpp.ts";
+import { ikLlamaCpp } from "./llama/ik-llama-cpp.ts";
+import { llamaCpp } from "./llama/llama-cpp.ts";
 import { indexModel, type ModelPlan, PASS_NAMES, type Pass, type PassName } from "./pass.ts";
 import { checkPlacement, type Placement } from "./placement.ts";
-import { vulkanHybridGdn } from "./vulkan-hybrid-gdn.ts";
+import { cudaHybrid } from "./sharpinference/cuda-hybrid.ts";
+import { cudaHybridGdn } from "./sharpinference/cuda-hybrid-gdn.ts";
+import { forward } from "./sharpinference/forward.ts";
+import { hybrid } from "./sharpinference/hybrid.ts";
+import { hybridGdn } from "./sharpinference/hybrid-gdn.ts";
+import { vulkanHybridGdn } from "./sharpinference/vulkan-hybrid-gdn.ts";
 
-export { embeddingStaysOnCpu } from "./embedding.ts";
-export type { HyperParameters } from "./hyper-parameters.ts";
+export type { HyperParameters } from "./gguf/hyper-parameters.ts";
 export {
   type NodeLlamaCppModel,
   type NodeLlamaCppPlacement,
   placementOfNodeLlamaCpp,
-} from "./node-llama-cpp.ts";
-export { parseOverrides, type TensorOverride } from "./overrides.ts";
+} from "./llama/node-llama-cpp.ts";
+export { parseOverrides, type TensorOverride } from "./llama/overrides.ts";
 export {
   type Elsewhere,
   type IndexedModel,
@@ -34,6 +33,7 @@ export {
   type UnplannedTensor,
 } from "./pass.ts";
 export type { Placement } from "./placement.ts";
+export { embeddingStaysOnCpu } from "./sharpinference/embedding.ts";
 
 /** Every pass under its name in `--pass`. */
 export const PASSES: Readonly<Record<PassName, Pass>> = {

@@ -1,8 +1,8 @@
 import type { Gate } from "../gate.ts";
 import type { Model, Tensor } from "../model/model.ts";
-import { type HyperParameters, readHyperParameters } from "./hyper-parameters.ts";
+import { type HyperParameters, readHyperParameters } from "./gguf/hyper-parameters.ts";
+import { TensorIndex } from "./gguf/tensor-index.ts";
 import type { Placement } from "./placement.ts";
-import { TensorIndex } from "./tensor-index.ts";
 
 /** The passes, as `--pass` spells them. */
 export const PASS_NAMES = [

@@ -1,5 +1,5 @@
 import { PrefaultError } from "../errors.ts";
-import type { TensorOverride } from "./overrides.ts";
+import type { TensorOverride } from "./llama/overrides.ts";
 
 /** Where an engine puts the parts of a model, as plain data. Everything is optional. */
 export interface Placement {

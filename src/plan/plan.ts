@@ -1,7 +1,8 @@
 import type { Shim } from "../../shims/index.ts";
 import { describeValue } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
-import { type DescribedOpenFile, describeOpenFile, type OpenFile, openFile } from "../files.ts";
+import { FileSet } from "../file/file-set.ts";
+import { type DescribedOpenFile, describeOpenFile, type OpenFile } from "../file/open-file.ts";
 import { mergePages } from "./merge.ts";
 import type { Range } from "./range.ts";
 import { RangeList, type RangeTable } from "./range-table.ts";
@@ -29,32 +30,34 @@ export interface Plan {
 }
 
 /**
- * Opens the files and merges what is to be filled of each. A file that is reached by several paths,
+ * Opens the files, unless they are open already, and merges what is to be filled of each. A file that is reached by several paths,
  * hard links or symbolic links is planned once.
  *
- * @throws {@link PrefaultError} what {@link openFile} throws, `PREFAULT_FILE_CHANGED` for a file that
+ * @throws {@link PrefaultError} what {@link FileSet.open} throws, `PREFAULT_FILE_CHANGED` for a file that
  *   is no longer the one the region was found in, and `PREFAULT_INVALID_OPTION` for a region that is
  *   not inside its file
+ * @param shared files that are open already, and stay open when the plan is closed
  */
 export async function planRegions(
   regions: readonly FileRegion[],
   shim: Pick<Shim, "describeFile" | "pageBytes">,
+  shared?: FileSet,
 ): Promise<Plan> {
+  const opened = shared ?? new FileSet();
+  // Shared files are for whoever shares them to close.
+  const close = async () => (shared === undefined ? opened.close() : undefined);
   for (const region of regions) expectRegion(region);
   const byIdentity = new Map<string, ListedFile>();
   const byPath = new Map<string, ListedFile>();
-  const close = async () => {
-    // What was read stays read, whatever a network file system says to closing it.
-    await Promise.allSettled([...byIdentity.values()].map(({ file }) => file.handle.close()));
-  };
   async function listed(path: string): Promise<ListedFile> {
     const known = byPath.get(path);
     if (known !== undefined) return known;
-    const opened = await openFile(path);
-    const same = byIdentity.get(opened.identity);
-    if (same !== undefined) await opened.handle.close();
-    const entry = same ?? { file: await describeOrClose(opened, shim), ranges: new RangeList() };
-    byIdentity.set(opened.identity, entry);
+    const file = await opened.open(path);
+    const entry = byIdentity.get(file.identity) ?? {
+      file: await describeOpenFile(file, shim),
+      ranges: new RangeList(),
+    };
+    byIdentity.set(file.identity, entry);
     byPath.set(path, entry);
     return entry;
   }
@@ -83,18 +86,6 @@ export async function planRegions(
     },
     close,
   };
-}
-
-async function describeOrClose(
-  opened: OpenFile,
-  shim: Pick<Shim, "describeFile">,
-): Promise<DescribedOpenFile> {
-  try {
-    return await describeOpenFile(opened, shim);
-  } catch (error) {
-    await opened.handle.close();
-    throw error;
-  }
 }
 
 /** A file with what is to be filled of it, as the regions name it. */

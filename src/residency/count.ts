@@ -1,8 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { Shim } from "../../shims/index.ts";
+import { abortable } from "../abortable.ts";
 import { abortError } from "../errors.ts";
-import type { FileSource } from "../files.ts";
-import { orAbort } from "../left-behind.ts";
+import type { FileSource } from "../file/open-file.ts";
 import type { Range } from "../plan/range.ts";
 
 /** Asking about this much takes the system a millisecond or two. */
@@ -52,7 +52,7 @@ export async function residentBytes(
   for await (const { offset, byteLength } of inSteps(ranges, signal)) {
     const resident = file.facts.isLocal
       ? shim.residentBytes(file, offset, byteLength)
-      : await orAbort(signal, shim.residentBytesInBackground(file, offset, byteLength));
+      : await abortable(signal, shim.residentBytesInBackground(file, offset, byteLength));
     if (resident === null) return null;
     total += resident;
   }
@@ -74,5 +74,5 @@ export async function residentBytesAt(
     address: BigInt(offset),
     byteLength,
   }));
-  return orAbort(signal, shim.residentBytesAt(addresses));
+  return abortable(signal, shim.residentBytesAt(addresses));
 }

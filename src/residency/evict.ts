@@ -1,11 +1,11 @@
 import { loadShim, type Shim, SystemError } from "../../shims/index.ts";
+import { abortable, closed } from "../abortable.ts";
 import { PrefaultError } from "../errors.ts";
-import type { OpenFile } from "../files.ts";
-import { closed, orAbort } from "../left-behind.ts";
+import type { OpenFile } from "../file/open-file.ts";
 import { signalOf } from "../options.ts";
 import { planRegions } from "../plan/plan.ts";
-import { type FailureReport, unopened } from "../report.ts";
-import { resolveTarget, type Target } from "../target.ts";
+import { type FailureReport, unopened } from "../target/failure-report.ts";
+import { addressRegions, fileRegions, resolveTarget, type Target } from "../target/target.ts";
 import { sumKnown } from "../units.ts";
 import { inSteps, residentBytes } from "./count.ts";
 import type { ResidencyOptions } from "./residency.ts";
@@ -41,8 +41,8 @@ export interface EvictReport {
 export async function evict(target: Target, options: ResidencyOptions = {}): Promise<EvictReport> {
   const signal = signalOf(options);
   const opened = resolveTarget(target, { asBytes: true, ...(signal && { signal }) });
-  const { runs, failures, notes } = await orAbort(signal, opened);
-  const [mapped] = runs.flatMap((run) => run.addresses ?? []);
+  const { runs, failures, notes } = await abortable(signal, opened);
+  const [mapped] = addressRegions(runs);
   if (mapped !== undefined) {
     throw new PrefaultError(
       "PREFAULT_UNSUPPORTED",
@@ -50,7 +50,7 @@ export async function evict(target: Target, options: ResidencyOptions = {}): Pro
         "are mapped; unmap it, and give the file",
     );
   }
-  const regions = runs.flatMap((run) => run.regions);
+  const regions = fileRegions(runs);
   const shim = await loadShim();
   if (!shim.canEvict) {
     throw new PrefaultError(
@@ -58,17 +58,17 @@ export async function evict(target: Target, options: ResidencyOptions = {}): Pro
       `the ${shim.name} shim cannot drop files from the page cache`,
     );
   }
-  const plan = await orAbort(signal, planRegions(regions, shim), (late) => late.close());
+  const plan = await abortable(signal, planRegions(regions, shim), (late) => late.close());
   try {
     const files: EvictedFile[] = [];
     let dropped = 0;
     let refused: { readonly error: SystemError; readonly path: string } | undefined;
     for (const { file, bytes, ranges } of plan.files) {
       const residentBytesBefore = await residentBytes(shim, file, ranges, signal);
-      await orAbort(signal, writeBack(file));
+      await abortable(signal, writeBack(file));
       for await (const { offset, byteLength } of inSteps(ranges, signal)) {
         try {
-          await orAbort(signal, shim.evict(file.fd, offset, byteLength));
+          await abortable(signal, shim.evict(file.fd, offset, byteLength));
           dropped += 1;
         } catch (error) {
           if (!(error instanceof SystemError)) throw error;

@@ -1,13 +1,20 @@
 import { loadShim, type Shim } from "../../shims/index.ts";
-import type { FileSource } from "../files.ts";
-import { closed, orAbort } from "../left-behind.ts";
+import { abortable, closed } from "../abortable.ts";
+import type { FileSource } from "../file/open-file.ts";
 import { signalOf } from "../options.ts";
 import { mergeAddresses } from "../plan/addresses.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { pagesOf } from "../plan/range.ts";
 import type { FileRegion } from "../plan/region.ts";
-import { type FailureReport, unopened } from "../report.ts";
-import { resolveTarget, type Target, type TargetRun, tensorRegion } from "../target.ts";
+import { type FailureReport, unopened } from "../target/failure-report.ts";
+import type { Run } from "../target/run.ts";
+import {
+  addressRegions,
+  fileRegions,
+  resolveTarget,
+  type Target,
+  tensorRegion,
+} from "../target/target.ts";
 import { sumKnown } from "../units.ts";
 import { residentBytes, residentBytesAt } from "./count.ts";
 
@@ -68,14 +75,14 @@ export async function residency(
 ): Promise<Residency> {
   const signal = signalOf(options);
   const opened = resolveTarget(target, { asBytes: true, ...(signal && { signal }) });
-  const { models, runs, failures, notes } = await orAbort(signal, opened);
-  const regions = runs.flatMap((run) => run.regions);
+  const { models, runs, failures, notes } = await abortable(signal, opened);
+  const regions = fileRegions(runs);
   const named = [
     ...models.flatMap((model) => model.tensors.map((tensor) => tensorRegion(model, tensor))),
     ...regions.filter((region) => region.tensor !== undefined),
   ];
   const shim = await loadShim();
-  const plan = await orAbort(signal, planRegions(regions, shim), (late) => late.close());
+  const plan = await abortable(signal, planRegions(regions, shim), (late) => late.close());
   try {
     const files: FileResidency[] = [];
     for (const { file, bytes, ranges } of plan.files) {
@@ -124,10 +131,10 @@ async function tensorResidency(
 /** What of the target is memory that somebody mapped; nothing for a target of files. */
 async function memoryResidency(
   shim: Shim,
-  runs: readonly TargetRun[],
+  runs: readonly Run[],
   signal: AbortSignal | undefined,
 ): Promise<{ bytes: number; residentBytes: number | null }> {
-  const addresses = runs.flatMap((run) => run.addresses ?? []);
+  const addresses = addressRegions(runs);
   if (addresses.length === 0) return { bytes: 0, residentBytes: 0 };
   const { bytes, ranges } = mergeAddresses(addresses, shim.pageBytes);
   return { bytes, residentBytes: await residentBytesAt(shim, ranges, signal) };

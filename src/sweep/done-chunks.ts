@@ -1,6 +1,6 @@
 /**
  * Which chunks of a sweep are done, in shared memory: one word that counts them, then one for each.
- * Lanes write, whoever waits for a part reads.
+ * Workers write, whoever waits for a part reads.
  */
 export class DoneChunks {
   readonly buffer: SharedArrayBuffer;

@@ -1,12 +1,12 @@
-import type { Window } from "../arena/layout.ts";
+import type { Extent } from "../arena/layout.ts";
 import type { Mapping } from "../arena/mapping.ts";
-import type { FileSource } from "../files.ts";
+import type { FileSource } from "../file/open-file.ts";
+import type { FillStrategy } from "../fill/fill-task.ts";
 import type { RangeTable } from "../plan/range-table.ts";
 import type { DoneChunks } from "./done-chunks.ts";
-import type { FillStrategy } from "./protocol.ts";
 
 /** How far a sweep has come. */
-export interface SweepProgress {
+export interface PrefaultProgress {
   /** Bytes made resident so far. */
   readonly bytesDone: number;
   readonly bytesTotal: number;
@@ -14,10 +14,10 @@ export interface SweepProgress {
 
 export interface SweepJob {
   readonly files: readonly FileSource[];
-  readonly windows: readonly Window[];
+  readonly extents: readonly Extent[];
   /** In the order they are filled. */
   readonly chunks: RangeTable;
-  /** Where the windows are mapped; none for the `read` strategy. */
+  /** Where the extents are mapped; none for the `read` strategy. */
   readonly mapping: Mapping | null;
   readonly strategy: FillStrategy;
   /** Whether there is next to nothing to be read from the device. */
@@ -29,5 +29,5 @@ export interface SweepJob {
   readonly keepGoing: boolean;
   readonly workerUrl: URL;
   readonly signal: AbortSignal | undefined;
-  readonly onProgress: ((progress: SweepProgress) => void) | undefined;
+  readonly onProgress: ((progress: PrefaultProgress) => void) | undefined;
 }

@@ -2,21 +2,21 @@ import type { Worker } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import { messageOf } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
-import type { LaneResult, LaneTask } from "./protocol.ts";
+import type { WorkerResult, WorkerTask } from "./protocol.ts";
 
 /**
  * Threads this package ever runs at once, whatever is swept. No device tried gained from more than
- * eight lanes; sixteen let two sweeps of different disks run side by side.
+ * eight workers; sixteen let two sweeps of different disks run side by side.
  */
-export const MOST_LANES = 16;
+export const MOST_WORKERS = 16;
 
-/** The heap of a lane holds a few windows and a read buffer. */
-const LANE_HEAP_MB = 32;
+/** The heap of a worker holds a few windows and a read buffer. */
+const WORKER_HEAP_MB = 32;
 
 /** The worker threads of one sweep. */
-export interface LanePool {
+export interface WorkerPool {
   /**
-   * Runs a task in a thread of its own, and ends the thread. Waits while {@link MOST_LANES} threads
+   * Runs a task in a thread of its own, and ends the thread. Waits while {@link MOST_WORKERS} threads
    * run already.
    *
    * Settles whatever becomes of the thread: also where it cannot be started, exits while it boots, is
@@ -25,7 +25,7 @@ export interface LanePool {
    * @throws {@link PrefaultError} `PREFAULT_WORKER_FAILED`; a {@link WorkerNotStarted} when the thread
    *   was never given its task
    */
-  run(task: LaneTask): Promise<LaneResult>;
+  run(task: WorkerTask): Promise<WorkerResult>;
   /** Fulfilled when none of its threads is left. Never rejects. */
   ended(): Promise<unknown>;
   /**
@@ -42,7 +42,7 @@ export class WorkerNotStarted extends PrefaultError {
   }
 }
 
-type Thread = Piscina<LaneTask, LaneResult>;
+type Thread = Piscina<WorkerTask, WorkerResult>;
 
 /** Threads of all sweeps that run now, and the tasks that wait for one of them to end. */
 let running = 0;
@@ -50,7 +50,7 @@ const waiting: (() => void)[] = [];
 
 /** @returns what gives the place back; to be called once or more */
 async function takePlace(): Promise<() => void> {
-  while (running >= MOST_LANES) await new Promise<void>((resolve) => waiting.push(resolve));
+  while (running >= MOST_WORKERS) await new Promise<void>((resolve) => waiting.push(resolve));
   running += 1;
   let isTaken = true;
   return () => {
@@ -67,7 +67,7 @@ async function takePlace(): Promise<() => void> {
  *
  * @throws {@link WorkerNotStarted}
  */
-export async function openPool(workerUrl: URL): Promise<LanePool> {
+export async function openPool(workerUrl: URL): Promise<WorkerPool> {
   const { Piscina } = await import("piscina").catch((cause: unknown) => {
     throw new WorkerNotStarted(messageOf(cause), cause);
   });
@@ -75,7 +75,7 @@ export async function openPool(workerUrl: URL): Promise<LanePool> {
   const places = new Set<() => void>();
   let isAbandoned = false;
 
-  async function runInThread(task: LaneTask): Promise<LaneResult> {
+  async function runInThread(task: WorkerTask): Promise<WorkerResult> {
     if (isAbandoned) throw new WorkerNotStarted("its pool was given up");
     const thread = newThread(Piscina, workerUrl);
     let hasTask = false;
@@ -131,15 +131,15 @@ export async function openPool(workerUrl: URL): Promise<LanePool> {
 
 /** A pool of a single thread, so that what befalls one thread touches no other. */
 function newThread(Pool: typeof Piscina, workerUrl: URL): Thread {
-  return new Pool<LaneTask, LaneResult>({
+  return new Pool<WorkerTask, WorkerResult>({
     filename: workerUrl.href,
     minThreads: 0,
     maxThreads: 1,
     idleTimeout: Number.POSITIVE_INFINITY,
     execArgv: [],
-    // A lane that is ended in the middle of its work closes no descriptor by itself.
+    // A worker that is ended in the middle of its work closes no descriptor by itself.
     trackUnmanagedFds: true,
-    resourceLimits: { maxOldGenerationSizeMb: LANE_HEAP_MB, maxYoungGenerationSizeMb: 8 },
+    resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB, maxYoungGenerationSizeMb: 8 },
   });
 }
 

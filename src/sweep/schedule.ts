@@ -24,7 +24,7 @@ export function schedule(
   const inFileOrder = (regions: readonly FileRegion[]) =>
     regions.flatMap((region) => {
       const { index, range } = plan.locate(region);
-      return flatRanges(layout.windows, index, range).flatMap((flat) => overlapping(ranges, flat));
+      return flatRanges(layout.extents, index, range).flatMap((flat) => overlapping(ranges, flat));
     });
 
   const order = [

@@ -1,7 +1,7 @@
 import type { Shim } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
-import type { FileSource } from "../files.ts";
-import type { FillStrategy } from "./protocol.ts";
+import type { FileSource } from "../file/open-file.ts";
+import type { FillStrategy } from "../fill/fill-task.ts";
 
 /** What a caller may ask for: a way of filling, or the one that suits this system. */
 export type Strategy = "auto" | FillStrategy;

@@ -1,8 +1,8 @@
 import { loadShim } from "../../shims/index.ts";
-import { runLane } from "./lane.ts";
-import type { LaneResult, LaneTask } from "./protocol.ts";
+import type { WorkerResult, WorkerTask } from "./protocol.ts";
+import { runWorker } from "./run-worker.ts";
 
 /** What the pool runs in each of its threads. */
-export default async function lane(task: LaneTask): Promise<LaneResult> {
-  return runLane(task, await loadShim(true));
+export default async function worker(task: WorkerTask): Promise<WorkerResult> {
+  return runWorker(task, await loadShim(true));
 }

@@ -63,16 +63,16 @@ describe("the cage", () => {
     expect(outcomes).toEqual(REFUSED);
   });
 
-  test("holds in the lanes", async () => {
-    const lane = join(scripts, "lane.mjs");
+  test("holds in the workers", async () => {
+    const worker = join(scripts, "worker.mjs");
     writeFileSync(
-      lane,
+      worker,
       `import koffi from "koffi";
        export default () => { ${SCRIPT} throw new Error(outcomes.join(", ")); };`,
     );
     const report = await prefault(writeDataFile(join(folder, "data.bin"), 1024 ** 2), {
       gate: "always",
-      workerUrl: pathToFileURL(lane),
+      workerUrl: pathToFileURL(worker),
       log() {},
     });
     expect(report.error?.message).toBe(`a worker thread failed: ${REFUSED.join(", ")}`);

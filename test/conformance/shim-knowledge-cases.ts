@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, linkSync, mkdirSync, readFileSync, symlinkSync, truncateSync } from "node:fs";
 import { join, relative } from "node:path";
-import { describeOpenFile, fileIdentity, openFile } from "../../src/files.ts";
+import { describeOpenFile, fileIdentity, openFile } from "../../src/file/open-file.ts";
 import type { Case } from "./case.ts";
 import {
   CONTENT,

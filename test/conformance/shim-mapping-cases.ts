@@ -115,14 +115,14 @@ export const mappingCases: readonly Case<Subject>[] = [
           assert.equal(typeof shim.advise(UNMAPPED, 65_536, advice), "boolean");
         }
         assert.equal(shim.zapPageTables(UNMAPPED, 65_536), false);
-        const stretch = { fd, offset: 65_536, byteLength: 65_536, address: 0n };
+        const chunk = { fd, offset: 65_536, byteLength: 65_536, address: 0n };
         assert.equal(typeof shim.prefetch([]), "boolean");
-        assert.equal(typeof shim.prefetch([stretch, { ...stretch, offset: 0 }]), "boolean");
-        assert.equal(shim.prefetch([{ ...stretch, offset: 2 * FILE_BYTES }]), false);
+        assert.equal(typeof shim.prefetch([chunk, { ...chunk, offset: 0 }]), "boolean");
+        assert.equal(shim.prefetch([{ ...chunk, offset: 2 * FILE_BYTES }]), false);
         if (!shim.canPopulate) return;
         await withMapped(shim, fd, (address) => {
           assert.equal(shim.advise(address, wholePages(shim), "will-need"), true);
-          assert.equal(typeof shim.prefetch([{ ...stretch, address }]), "boolean");
+          assert.equal(typeof shim.prefetch([{ ...chunk, address }]), "boolean");
         });
       }),
   },

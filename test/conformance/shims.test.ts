@@ -30,11 +30,11 @@ describe.skipIf(process.platform !== "linux")("the macOS shim", () => {
   test("advises reading what is in the file, and no more than an int counts", async () => {
     const { shim, advised } = fakeDarwin();
     await withFile({ shim, folder }, "advice", (fd) => {
-      const stretch = { fd, byteLength: 2 ** 40, address: 0n };
-      expect(shim.prefetch([{ ...stretch, offset: PAGE_BYTES }])).toBe(true);
+      const chunk = { fd, byteLength: 2 ** 40, address: 0n };
+      expect(shim.prefetch([{ ...chunk, offset: PAGE_BYTES }])).toBe(true);
       expect(advised).toEqual([{ offset: BigInt(PAGE_BYTES), count: FILE_BYTES - PAGE_BYTES }]);
-      expect(shim.prefetch([{ ...stretch, offset: 2 * FILE_BYTES }])).toBe(false);
-      expect(shim.prefetch([{ ...stretch, offset: 0, byteLength: 0 }])).toBe(false);
+      expect(shim.prefetch([{ ...chunk, offset: 2 * FILE_BYTES }])).toBe(false);
+      expect(shim.prefetch([{ ...chunk, offset: 0, byteLength: 0 }])).toBe(false);
       expect(advised).toHaveLength(1);
     });
     const sparse = join(folder, "sparse");

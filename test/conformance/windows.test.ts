@@ -6,10 +6,10 @@ import type { Kernel32 } from "../../shims/kernel32.ts";
 import { windowsShim } from "../../shims/windows.ts";
 import { layOut } from "../../src/arena/layout.ts";
 import { mapForSweep } from "../../src/arena/mapping.ts";
-import { CONTROL_BYTES } from "../../src/control.ts";
+import { CONTROL_BYTES } from "../../src/control/arena-control.ts";
 import { cutChunks } from "../../src/plan/merge.ts";
 import { DoneChunks } from "../../src/sweep/done-chunks.ts";
-import { runLane } from "../../src/sweep/lane.ts";
+import { runWorker } from "../../src/sweep/run-worker.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
 const MIB = 1024 ** 2;
@@ -175,22 +175,22 @@ describe("a sweep over views", () => {
     ];
     const layout = layOut([ranges]);
     const mapping = mapForSweep(layout, [file], shim);
-    const chunks = cutChunks(layout.pieces, MIB);
+    const chunks = cutChunks(layout.ranges, MIB);
     const task = {
       control: new SharedArrayBuffer(CONTROL_BYTES),
       chunks: chunks.buffer,
       done: DoneChunks.forChunks(chunks.length).buffer,
       arenas: [],
       views: mapping.views?.addresses ?? [],
-      windows: layout.windows,
+      extents: layout.extents,
       files: [file],
       strategy: "populate",
-      exactFolios: [],
+      folioFaults: [],
       hintBytes: MIB,
-      keepTables: false,
+      keepPageTables: false,
       keepGoing: false,
     } as const;
-    const result = runLane(task, shim);
+    const result = runWorker(task, shim);
     mapping.release();
     closeSync(file.fd);
 

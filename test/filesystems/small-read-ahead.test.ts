@@ -5,7 +5,7 @@ import { prefault, residency } from "prefault";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadShim } from "../../shims/index.ts";
 import { returnArena, takeArena } from "../../src/arena/arena.ts";
-import { FOLIO_BYTES } from "../../src/arena/layout.ts";
+import { PMD_BYTES } from "../../src/arena/layout.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { evictAll, expectResident } from "../helpers/page-cache.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
@@ -13,7 +13,7 @@ import { image } from "./mount.ts";
 
 const MIB = 1024 ** 2;
 const BYTES = 96 * MIB;
-const FOLIOS = BYTES / FOLIO_BYTES;
+const FOLIOS = BYTES / PMD_BYTES;
 const shim = await loadShim();
 
 /** Faults of filling the page tables of a mapping of the whole file: one for each folio. */
@@ -21,9 +21,9 @@ function faultsOfMapping(path: string): number {
   const fd = openSync(path, "r");
   const arena = takeArena(shim);
   try {
-    arena.place({ arena: 0, start: FOLIO_BYTES, file: 0, offset: 0, byteLength: BYTES }, fd);
+    arena.place({ arena: 0, start: PMD_BYTES, file: 0, offset: 0, byteLength: BYTES }, fd);
     const before = shim.faults();
-    shim.populate(arena.base + BigInt(FOLIO_BYTES + arena.skew), BYTES);
+    shim.populate(arena.base + BigInt(PMD_BYTES + arena.alignOffset), BYTES);
     const after = shim.faults();
     return after.minor + after.major - before.minor - before.major;
   } finally {

@@ -10,7 +10,7 @@ const POOL_BYTES = 4 * 1024 ** 2;
 /**
  * Contents of one tensor, in pieces that share memory with a pool: write them, do not change them.
  *
- * A multi-GiB model is the pool over and over. Every lap starts at another block, so no two stretches of a
+ * A multi-GiB model is the pool over and over. Every lap starts at another block, so no two chunks of a
  * file are equal at the same distance, and every piece is whole blocks, so the result is valid everywhere.
  */
 export function* tensorData(

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadShim, type Shim } from "../../shims/index.ts";
 import { type Arena, returnArena, takeArena } from "../../src/arena/arena.ts";
-import { FOLIO_BYTES, layOut, type Window } from "../../src/arena/layout.ts";
-import { sharedBuffer } from "../../src/control.ts";
+import { type Extent, layOut, PMD_BYTES } from "../../src/arena/layout.ts";
+import { sharedBuffer } from "../../src/control/arena-control.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { mappingsOf } from "../helpers/process-facts.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
@@ -23,35 +23,35 @@ describe.skipIf(process.platform !== "linux")("an arena", () => {
   });
   afterAll(() => closeSync(fd));
 
-  const windows = () =>
+  const extents = () =>
     layOut([
       [
         { offset: 0, byteLength: 4096 },
         { offset: 3 * MIB, byteLength: 3 * MIB },
       ],
       [{ offset: 5 * MIB, byteLength: 3 * MIB }],
-    ]).windows;
+    ]).extents;
 
-  function placeAll(arena: Arena): readonly Window[] {
-    const all = windows();
-    for (const window of all) arena.place(window, fd);
+  function placeAll(arena: Arena): readonly Extent[] {
+    const all = extents();
+    for (const extent of all) arena.place(extent, fd);
     return all;
   }
 
-  const viewOf = (arena: Arena, window: Window) =>
+  const viewOf = (arena: Arena, extent: Extent) =>
     Buffer.from(
       new Uint8Array(
         sharedBuffer(arena.memory),
-        window.start + arena.skew,
-        window.byteLength,
+        extent.start + arena.alignOffset,
+        extent.byteLength,
       ).slice(),
     );
 
-  test("shows each window of a file at its place", () => {
+  test("shows each extent of a file at its place", () => {
     const arena = takeArena(shim);
-    for (const window of placeAll(arena)) {
-      const { offset, byteLength } = window;
-      expect(viewOf(arena, window).equals(original.subarray(offset, offset + byteLength))).toBe(
+    for (const extent of placeAll(arena)) {
+      const { offset, byteLength } = extent;
+      expect(viewOf(arena, extent).equals(original.subarray(offset, offset + byteLength))).toBe(
         true,
       );
     }
@@ -64,12 +64,12 @@ describe.skipIf(process.platform !== "linux")("an arena", () => {
     const found = mappingsOf(path);
     expect(found.length).toBeGreaterThan(0);
     for (const { start, offset } of found) {
-      expect(Number(start % BigInt(FOLIO_BYTES))).toBe(offset % FOLIO_BYTES);
+      expect(Number(start % BigInt(PMD_BYTES))).toBe(offset % PMD_BYTES);
     }
     returnArena(arena);
   });
 
-  test("keeps its windows clear of its control page", () => {
+  test("keeps its extents clear of its control page", () => {
     const arena = takeArena(shim);
     placeAll(arena);
     arena.control.cancel();
@@ -86,8 +86,8 @@ describe.skipIf(process.platform !== "linux")("an arena", () => {
     expect(mappingsOf(path).length).toBeGreaterThan(0);
     returnArena(arena);
     expect(mappingsOf(path)).toEqual([]);
-    for (const window of placed) {
-      expect(viewOf(arena, window).every((byte) => byte === 0)).toBe(true);
+    for (const extent of placed) {
+      expect(viewOf(arena, extent).every((byte) => byte === 0)).toBe(true);
     }
   });
 
@@ -110,11 +110,11 @@ describe.skipIf(process.platform !== "linux")("an arena", () => {
     expect(mappingsOf(path)).toEqual([]);
   });
 
-  test("is restored after a window that could not be placed", () => {
+  test("is restored after a extent that could not be placed", () => {
     const arena = takeArena(shim);
-    const [window] = placeAll(arena);
-    if (window === undefined) throw new Error("no window");
-    expect(() => arena.place({ ...window, start: 64 * MIB, offset: 1 }, fd)).toThrow("EINVAL");
+    const [extent] = placeAll(arena);
+    if (extent === undefined) throw new Error("no extent");
+    expect(() => arena.place({ ...extent, start: 64 * MIB, offset: 1 }, fd)).toThrow("EINVAL");
     returnArena(arena);
     expect(mappingsOf(path)).toEqual([]);
   });

@@ -12,7 +12,7 @@ import {
   type Shim,
   SystemError,
 } from "../../shims/index.ts";
-import { sharedBuffer } from "../../src/control.ts";
+import { sharedBuffer } from "../../src/control/arena-control.ts";
 import { fincore, hasFincore, writeDataFile } from "../helpers/data-file.ts";
 import { mappingsOf, until } from "../helpers/process-facts.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";

@@ -104,7 +104,7 @@ describe("a TypeScript consumer", () => {
       shouldRun, startPrefault,
       type Gate, type PrefaultErrorCode, type PrefaultReport, type Target,
     } from "prefault";
-    import lane from "prefault/worker";
+    import worker from "prefault/worker";
     import manifest from "prefault/package.json" with { type: "json" };
 
     const gate: Gate = "fits-in-ram";
@@ -129,7 +129,7 @@ describe("a TypeScript consumer", () => {
     // @ts-expect-error residency may be unknown
     const known: number = tensors[0]?.residentBytes;
     export default [
-      code, before, bytes, known, lane, manifest.version, evict, findMappings, shouldRun,
+      code, before, bytes, known, worker, manifest.version, evict, findMappings, shouldRun,
       PrefaultError.is(report.error),
     ];
   `;

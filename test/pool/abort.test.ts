@@ -41,7 +41,7 @@ describe.skipIf(process.platform !== "linux")("an aborted prefault", () => {
       const threads = threadCount();
       const controller = new AbortController();
       const pending = prefault(path, { log() {}, strategy, signal: controller.signal });
-      // The lanes' threads take longer to start than it takes to see the file opened.
+      // The workers' threads take longer to start than it takes to see the file opened.
       await until(() => descriptorsOf(folder) > 0, "the file is open");
       controller.abort();
       const report = await pending;

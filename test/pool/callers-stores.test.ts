@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { evict, mapModel, prefault } from "prefault";
 import { describe, expect, test } from "vitest";
 import { loadShim } from "../../shims/index.ts";
-import { sharedBuffer } from "../../src/control.ts";
+import { sharedBuffer } from "../../src/control/arena-control.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 

@@ -201,7 +201,7 @@ describe.skipIf(process.platform !== "linux")("a file that shrinks while it is s
       await writeFile(path, Buffer.alloc(bytes, 1));
       const pending = prefault([{ path }], { log() {}, strategy, onError, workers: 4, chunkBytes: 2 ** 20 });
       while (!isOpen()) await turn();
-      // At once, before the lanes are up, and then later and later.
+      // At once, before the workers are up, and then later and later.
       if (round > 3) await sleep(round * 4);
       await truncate(path, (round % 4) * 3 * 1024 ** 2 + round);
       const outcome = (await pending).error?.code ?? "done";
@@ -233,7 +233,7 @@ describe.skipIf(process.platform !== "linux")("a file that shrinks while it is s
       import { setImmediate as turn } from "node:timers/promises";
       const [path, onError] = process.argv.slice(1);
       const pending = prefault([{ path }], { log() {}, onError, workers: 1, chunkBytes: 2 ** 20 });
-      // Mapped, and the lane's thread is not up yet.
+      // Mapped, and the worker's thread is not up yet.
       while (!readFileSync("/proc/self/maps", "utf8").includes(path)) await turn();
       truncateSync(path, 2 * 1024 ** 2);
       const { failures, chunks, ran } = await pending;

@@ -278,7 +278,7 @@ describe.skipIf(process.platform !== "linux")("prefault", () => {
       expect(report.error).toBeUndefined();
     }
     await expectResident({ path, byteLength: 170 * MIB });
-    // Sixteen lanes, however many sweeps; the rest is libuv's own pool.
+    // Sixteen workers, however many sweeps; the rest is libuv's own pool.
     expect(most).toBeGreaterThan(before);
     expect(most).toBeLessThanOrEqual(before + 16 + 4);
     await expectNothingLeft(before);

@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 import type { Shim } from "../../shims/index.ts";
 import { portableShim } from "../../shims/portable.ts";
 import { Arena } from "../../src/arena/arena.ts";
-import { ARENA_BYTES, FOLIO_BYTES, layOut } from "../../src/arena/layout.ts";
+import { ARENA_BYTES, layOut, PMD_BYTES } from "../../src/arena/layout.ts";
 
 const MIB = 1024 ** 2;
-const FOLIO = BigInt(FOLIO_BYTES);
+const FOLIO = BigInt(PMD_BYTES);
 
 /** A system whose memories lie where they are said to, and that only notes what it is asked. */
 function notingShim(base: bigint, failAt = Number.POSITIVE_INFINITY) {
@@ -26,7 +26,7 @@ function notingShim(base: bigint, failAt = Number.POSITIVE_INFINITY) {
   return { shim, calls, placed };
 }
 
-const { windows } = layOut([
+const { extents } = layOut([
   [{ offset: 3 * MIB, byteLength: MIB }],
   [{ offset: 5 * MIB, byteLength: ARENA_BYTES - 20 * MIB }],
 ]);
@@ -37,11 +37,11 @@ describe.each([0n, 65_536n, FOLIO / 2n, FOLIO - 65_536n])(
   (within) => {
     const base = 7n * 2n ** 40n + within;
 
-    test("places windows so that address and file offset agree modulo a folio", () => {
+    test("places extents so that address and file offset agree modulo a folio", () => {
       const { shim, placed } = notingShim(base);
       const arena = new Arena(shim);
-      for (const window of windows) arena.place(window, 3);
-      expect(placed).toHaveLength(windows.length);
+      for (const extent of extents) arena.place(extent, 3);
+      expect(placed).toHaveLength(extents.length);
       for (const { address, offset } of placed) {
         expect(address % FOLIO).toBe(BigInt(offset) % FOLIO);
       }
@@ -50,7 +50,7 @@ describe.each([0n, 65_536n, FOLIO / 2n, FOLIO - 65_536n])(
     test("places them clear of the control page and within the memory", () => {
       const { shim, placed } = notingShim(base);
       const arena = new Arena(shim);
-      for (const window of windows) arena.place(window, 3);
+      for (const extent of extents) arena.place(extent, 3);
       for (const { address, byteLength } of placed) {
         expect(address).toBeGreaterThanOrEqual(base + 65_536n);
         expect(address + BigInt(byteLength)).toBeLessThanOrEqual(base + BigInt(ARENA_BYTES));
@@ -61,7 +61,7 @@ describe.each([0n, 65_536n, FOLIO / 2n, FOLIO - 65_536n])(
       const { shim, calls } = notingShim(base, 1);
       const arena = new Arena(shim);
       expect(() => {
-        for (const window of windows) arena.place(window, 3);
+        for (const extent of extents) arena.place(extent, 3);
       }).toThrow("no");
       const placing = calls.splice(0);
       arena.restore();

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { CONTROL_BYTES, ControlPage } from "../../src/control.ts";
+import { CONTROL_BYTES } from "../../src/control/arena-control.ts";
+import { SweepControl } from "../../src/control/sweep-control.ts";
 
-const page = () => new ControlPage(new SharedArrayBuffer(CONTROL_BYTES));
+const page = () => new SweepControl(new SharedArrayBuffer(CONTROL_BYTES));
 
 describe("the control page", () => {
   test("begins with nothing said", () => {
@@ -41,7 +42,7 @@ describe("the control page", () => {
 
   test("is one page for all who look at its buffer", () => {
     const buffer = new SharedArrayBuffer(CONTROL_BYTES);
-    const [here, there] = [new ControlPage(buffer), new ControlPage(buffer)];
+    const [here, there] = [new SweepControl(buffer), new SweepControl(buffer)];
     here.cancel();
     here.takeChunk();
     expect(there.cancelled).toBe(true);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { describeDisk, type Machine } from "../../shims/linux-disk.ts";
-import { type Mount, parseMounts } from "../../src/mount-table.ts";
+import { type Mount, parseMounts } from "../../shims/mount-table.ts";
 import { madeUpRoot } from "../helpers/made-up-root.ts";
 
 /** A block device of a made-up `/sys`. */

@@ -3,7 +3,7 @@ import { linkSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { fileIdentity, openFile } from "../../src/files.ts";
+import { fileIdentity, openFile } from "../../src/file/open-file.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
 const folder = temporaryFolder();

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ARENA_BYTES, FOLIO_BYTES, type Layout, layOut, locate } from "../../src/arena/layout.ts";
+import { ARENA_BYTES, type Layout, layOut, locate, PMD_BYTES } from "../../src/arena/layout.ts";
 import { mergePages } from "../../src/plan/merge.ts";
 import type { Range } from "../../src/plan/range.ts";
 import { RangeTable } from "../../src/plan/range-table.ts";
@@ -35,18 +35,18 @@ const files = fc.oneof(
   fc.array(fileOf(range(0, 2 ** 50, GIB), 30), { maxLength: 3 }),
 );
 
-/** What the pieces cover, file by file, found through the windows they lie in. */
-function coveredRanges({ windows, pieces }: Layout, fileCount: number): Range[][] {
+/** What the ranges cover, file by file, found through the extents they lie in. */
+function coveredRanges({ extents, ranges }: Layout, fileCount: number): Range[][] {
   const covered: Range[][] = Array.from({ length: fileCount }, () => []);
-  for (const piece of pieces) {
-    const { window, fileOffset } = locate(windows, piece.offset);
-    const before = covered[window.file]?.at(-1);
+  for (const piece of ranges) {
+    const { extent, fileOffset } = locate(extents, piece.offset);
+    const before = covered[extent.file]?.at(-1);
     if (before !== undefined && before.offset + before.byteLength === fileOffset) {
       // The rest of a range that did not fit an arena.
       const byteLength = before.byteLength + piece.byteLength;
-      covered[window.file]?.splice(-1, 1, { offset: before.offset, byteLength });
+      covered[extent.file]?.splice(-1, 1, { offset: before.offset, byteLength });
     } else {
-      covered[window.file]?.push({ offset: fileOffset, byteLength: piece.byteLength });
+      covered[extent.file]?.push({ offset: fileOffset, byteLength: piece.byteLength });
     }
   }
   return covered;
@@ -65,49 +65,49 @@ describe("layOut", () => {
     });
   });
 
-  test("gives pieces that lie whole within one window", () => {
-    holds(({ windows, pieces }) => {
-      for (const piece of pieces) {
-        const { window } = locate(windows, piece.offset);
+  test("gives ranges that lie whole within one extent", () => {
+    holds(({ extents, ranges }) => {
+      for (const piece of ranges) {
+        const { extent } = locate(extents, piece.offset);
         const start = piece.offset % ARENA_BYTES;
         expect(piece.byteLength).toBeGreaterThan(0);
-        expect(start).toBeGreaterThanOrEqual(window.start);
-        expect(start + piece.byteLength).toBeLessThanOrEqual(window.start + window.byteLength);
+        expect(start).toBeGreaterThanOrEqual(extent.start);
+        expect(start + piece.byteLength).toBeLessThanOrEqual(extent.start + extent.byteLength);
       }
     });
   });
 
-  test("keeps windows apart, clear of the control page and below 4 GiB with any skew", () => {
-    holds(({ windows, arenas }) => {
+  test("keeps extents apart, clear of the control page and below 4 GiB with any alignOffset", () => {
+    holds(({ extents, arenas }) => {
       let arena = 0;
-      let end = FOLIO_BYTES;
-      for (const window of windows) {
-        if (window.arena !== arena) {
-          expect(window.arena).toBe(arena + 1);
-          arena = window.arena;
-          end = FOLIO_BYTES;
+      let end = PMD_BYTES;
+      for (const extent of extents) {
+        if (extent.arena !== arena) {
+          expect(extent.arena).toBe(arena + 1);
+          arena = extent.arena;
+          end = PMD_BYTES;
         }
-        expect(window.start).toBeGreaterThanOrEqual(end);
-        expect(window.byteLength).toBeGreaterThan(0);
-        end = window.start + window.byteLength;
-        expect(end + FOLIO_BYTES).toBeLessThanOrEqual(ARENA_BYTES);
+        expect(extent.start).toBeGreaterThanOrEqual(end);
+        expect(extent.byteLength).toBeGreaterThan(0);
+        end = extent.start + extent.byteLength;
+        expect(end + PMD_BYTES).toBeLessThanOrEqual(ARENA_BYTES);
       }
-      expect(arenas).toBe(windows.length === 0 ? 0 : arena + 1);
+      expect(arenas).toBe(extents.length === 0 ? 0 : arena + 1);
     });
   });
 
-  test("gives window and file the same place modulo a folio", () => {
-    holds(({ windows }) => {
-      for (const { start, offset } of windows) {
-        expect(offset % FOLIO_BYTES).toBe(0);
-        expect(start % FOLIO_BYTES).toBe(0);
+  test("gives extent and file the same place modulo a folio", () => {
+    holds(({ extents }) => {
+      for (const { start, offset } of extents) {
+        expect(offset % PMD_BYTES).toBe(0);
+        expect(start % PMD_BYTES).toBe(0);
       }
     });
   });
 
   test("maps whole pages, and nothing past a file's last range", () => {
-    holds(({ windows }, given) => {
-      for (const { file, offset, byteLength } of windows) {
+    holds(({ extents }, given) => {
+      for (const { file, offset, byteLength } of extents) {
         expect(byteLength % PAGE).toBe(0);
         const last = given[file]?.at(-1);
         expect(offset + byteLength).toBeLessThanOrEqual(
@@ -117,8 +117,8 @@ describe("layOut", () => {
     });
   });
 
-  test("makes a window only for a file, a wide gap or an arena's end", () => {
-    holds(({ windows, arenas }, given) => {
+  test("makes a extent only for a file, a wide gap or an arena's end", () => {
+    holds(({ extents, arenas }, given) => {
       let reasons = arenas;
       for (const ranges of given) {
         reasons += 1;
@@ -128,59 +128,59 @@ describe("layOut", () => {
           end = offset + byteLength;
         }
       }
-      expect(windows.length).toBeLessThanOrEqual(reasons);
+      expect(extents.length).toBeLessThanOrEqual(reasons);
     });
   });
 
   test("begins another arena only when what is next does not fit", () => {
-    holds(({ windows, arenas }) => {
+    holds(({ extents, arenas }) => {
       for (let arena = 0; arena < arenas - 1; arena++) {
-        const last = windows.findLast((window) => window.arena === arena);
+        const last = extents.findLast((extent) => extent.arena === arena);
         expect((last?.start ?? 0) + (last?.byteLength ?? 0)).toBeGreaterThan(
-          ARENA_BYTES - GAP_BYTES - 4 * FOLIO_BYTES,
+          ARENA_BYTES - GAP_BYTES - 4 * PMD_BYTES,
         );
       }
     });
   });
 
   test("lays 100 files of 3 MiB into one arena", () => {
-    const { arenas, windows } = layOut(
+    const { arenas, extents } = layOut(
       Array.from({ length: 100 }, () => [{ offset: 0, byteLength: 3 * MIB }]),
     );
     expect(arenas).toBe(1);
-    expect(windows.map(({ file }) => file)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(extents.map(({ file }) => file)).toEqual(Array.from({ length: 100 }, (_, i) => i));
   });
 
-  test("lays a file of 64 GiB into seventeen arenas, one window each", () => {
-    const { arenas, windows } = layOut([[{ offset: 0, byteLength: 64 * GIB }]]);
+  test("lays a file of 64 GiB into seventeen arenas, one extent each", () => {
+    const { arenas, extents } = layOut([[{ offset: 0, byteLength: 64 * GIB }]]);
     expect(arenas).toBe(17);
-    expect(windows).toHaveLength(17);
+    expect(extents).toHaveLength(17);
   });
 
-  test("maps 100,000 tensors of a file that are close to one another as few windows", () => {
+  test("maps 100,000 tensors of a file that are close to one another as few extents", () => {
     const ranges = Array.from({ length: 100_000 }, (_, index) => ({
       offset: index * 128 * 1024,
       byteLength: 64 * 1024,
     }));
-    const { windows, pieces } = layOut([ranges]);
-    expect(pieces.length).toBeGreaterThanOrEqual(100_000);
-    expect(windows.length).toBeLessThanOrEqual(4);
+    const { extents, ranges: flat } = layOut([ranges]);
+    expect(flat.length).toBeGreaterThanOrEqual(100_000);
+    expect(extents.length).toBeLessThanOrEqual(4);
   });
 
   test("needs nothing for nothing", () => {
     for (const files of [[], [[], []]]) {
-      const { arenas, windows, pieces } = layOut(files);
-      expect({ arenas, windows, pieces: [...pieces] }).toEqual({
+      const { arenas, extents, ranges } = layOut(files);
+      expect({ arenas, extents, ranges: [...ranges] }).toEqual({
         arenas: 0,
-        windows: [],
-        pieces: [],
+        extents: [],
+        ranges: [],
       });
     }
   });
 });
 
-test("locate refuses what lies in no window", () => {
-  const { windows } = layOut([[{ offset: 0, byteLength: PAGE }]]);
-  expect(() => locate(windows, 0)).toThrow(RangeError);
-  expect(() => locate(windows, ARENA_BYTES + FOLIO_BYTES)).toThrow(RangeError);
+test("locate refuses what lies in no extent", () => {
+  const { extents } = layOut([[{ offset: 0, byteLength: PAGE }]]);
+  expect(() => locate(extents, 0)).toThrow(RangeError);
+  expect(() => locate(extents, ARENA_BYTES + PMD_BYTES)).toThrow(RangeError);
 });

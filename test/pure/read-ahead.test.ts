@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { hintBytes, readAheadBytes } from "../../src/sweep/read-ahead.ts";
+import { hintBytes, readAheadBytes } from "../../src/fill/read-ahead.ts";
 
 const KIB = 1024;
 const device = (readAheadBytes: number | null) => ({ readAheadBytes });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PrefaultError } from "../../src/errors.ts";
-import { combineReports, emptyReport, logLine, type PrefaultReport } from "../../src/report.ts";
+import { combineReports, emptyReport, logLine, type PrefaultReport } from "../../src/run/report.ts";
 
 const GIB = 1024 ** 3;
 

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Model } from "../../src/model/model.ts";
-import { resolveTarget, type Target, tensorRegion } from "../../src/target.ts";
+import { fileRegions, resolveTarget, type Target, tensorRegion } from "../../src/target/target.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
 const folder = temporaryFolder();
@@ -29,7 +29,7 @@ const model: Model = {
 };
 
 const regionsOf = async (target: Target) =>
-  (await resolveTarget(target)).runs.map(({ regions }) => regions);
+  (await resolveTarget(target)).runs.map((run) => fileRegions([run]));
 
 describe("a target", () => {
   test("that is a path means every byte of it", async () => {

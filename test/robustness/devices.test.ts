@@ -5,10 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { evict, type PrefaultReport, prefault, residency } from "prefault";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { loadShim } from "../../shims/index.ts";
-import { describeOpenFile, openFile } from "../../src/files.ts";
+import { describeOpenFile, openFile } from "../../src/file/open-file.ts";
 import { residentBytes } from "../../src/residency/count.ts";
-import { defaultLanes } from "../../src/sweep/lanes.ts";
 import { chooseStrategy } from "../../src/sweep/strategy.ts";
+import { defaultWorkers } from "../../src/sweep/worker-count.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { descriptorsOf } from "../helpers/open-descriptors.ts";
 import { mappingsOf, until } from "../helpers/process-facts.ts";
@@ -195,7 +195,7 @@ describe.skipIf(process.platform !== "linux")("a device", () => {
       stallQuestions("statfs");
       const started = performance.now();
       expect(chooseStrategy("auto", shim, [file]).strategy).toBe("read");
-      expect(defaultLanes(1000, 0, [file])).toBeGreaterThan(0);
+      expect(defaultWorkers(1000, 0, [file])).toBeGreaterThan(0);
       expect(
         await residentBytes(shim, file, [{ offset: 0, byteLength: FILE_BYTES }]),
       ).not.toBeNull();
@@ -204,7 +204,7 @@ describe.skipIf(process.platform !== "linux")("a device", () => {
     });
 
     // A request that FUSE has handed on cannot be taken back, not even by SIGKILL (fs/fuse/dev.c,
-    // `request_wait_answer`): with few lanes reads wait where a signal can end them.
+    // `request_wait_answer`): with few workers reads wait where a signal can end them.
     test.for([
       ["ends by itself", false],
       ["can be ended", true],

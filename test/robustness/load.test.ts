@@ -9,7 +9,7 @@ import { runScript } from "./run-script.ts";
 
 const MIB = 1024 ** 2;
 const SWEEPS = 64;
-/** `MOST_LANES`, and a few that Node adds for itself. */
+/** `MOST_WORKERS`, and a few that Node adds for itself. */
 const MOST_THREADS = 16 + 8;
 
 describe.skipIf(process.platform !== "linux")(`${SWEEPS} sweeps of one model at once`, () => {

@@ -3,8 +3,8 @@ import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Shim, UNKNOWN_FACTS } from "../../shims/index.ts";
 import { portableShim } from "../../shims/portable.ts";
-import { Head } from "../../src/sweep/head.ts";
-import { Pressure } from "../../src/sweep/pressure.ts";
+import { EvictionSampler } from "../../src/memory/eviction-sampler.ts";
+import { Pressure } from "../../src/memory/pressure.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
@@ -18,7 +18,7 @@ describe("the head of a sweep", () => {
   };
 
   /** A system on which everything is resident but what lies below some offset. */
-  function headOn(evicted: { below: number | null }): Head {
+  function headOn(evicted: { below: number | null }): EvictionSampler {
     const shim: Shim = {
       ...portableShim(),
       residentBytes(_fd, offset, byteLength) {
@@ -26,7 +26,7 @@ describe("the head of a sweep", () => {
         return offset < evicted.below ? 0 : byteLength;
       },
     };
-    return new Head([source], shim);
+    return new EvictionSampler([source], shim);
   }
 
   test("is there as long as nothing is evicted", () => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { ControlPage, sharedBuffer } from "../../../src/control.ts";
+import { sharedBuffer } from "../../../src/control/arena-control.ts";
+import { SweepControl } from "../../../src/control/sweep-control.ts";
 import { bindKernels } from "../../../src/kernels/kernels.ts";
 import { PAGE_SIZES } from "../../helpers/arbitrary-regions.ts";
 import { touchPages } from "../../helpers/kernel-twins.ts";
@@ -13,7 +14,7 @@ function sharedMemory(pages: number) {
   const buffer = sharedBuffer(memory);
   return {
     bytes: new Uint8Array(buffer),
-    control: new ControlPage(buffer),
+    control: new SweepControl(buffer),
     ...bindKernels(memory),
   };
 }

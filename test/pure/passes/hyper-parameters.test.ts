@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { MetadataValue } from "../../../src/model/model.ts";
-import { isAttentionLayer, isMoeLayer, sharesKv } from "../../../src/passes/hyper-parameters.ts";
+import {
+  isAttentionLayer,
+  isMoeLayer,
+  sharesKv,
+} from "../../../src/passes/gguf/hyper-parameters.ts";
 import { indexModel } from "../../../src/passes/index.ts";
 import { buildModel, indexed, modelOf, type Shape } from "./models.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { overrideRule, parseOverrides } from "../../../src/passes/overrides.ts";
+import { overrideRule, parseOverrides } from "../../../src/passes/llama/overrides.ts";
 
 describe("parseOverrides", () => {
   test.each([

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { bytesPerExpert } from "../../../src/passes/cpu-moe.ts";
 import {
   embeddingStaysOnCpu,
   indexModel,
@@ -9,6 +8,7 @@ import {
   placementOfNodeLlamaCpp,
   planPass,
 } from "../../../src/passes/index.ts";
+import { bytesPerExpert } from "../../../src/passes/sharpinference/cpu-moe.ts";
 import { indexed, listed, modelOf, plan, type Shape } from "./models.ts";
 
 const REFERENCE_PASSES = PASS_NAMES.filter((name) => !name.endsWith("llama.cpp"));

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { TensorIndex } from "../../../src/passes/gguf/tensor-index.ts";
 import { indexModel, PASS_NAMES, PASSES, type PassName } from "../../../src/passes/index.ts";
-import { TensorIndex } from "../../../src/passes/tensor-index.ts";
 import { modelOf, plan, type Shape } from "./models.ts";
 
 afterEach(() => vi.restoreAllMocks());

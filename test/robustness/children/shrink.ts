@@ -11,7 +11,7 @@ interface Argument {
   readonly seed: number;
 }
 
-/** Sweeps that run at the same time keep the lanes' threads alive from one to the next. */
+/** Sweeps that run at the same time keep the workers' threads alive from one to the next. */
 const AT_A_TIME = 12;
 const BYTES = 4 * 1024 ** 2;
 

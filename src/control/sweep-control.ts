@@ -1,0 +1,96 @@
+import { ArenaControl } from "./arena-control.ts";
+
+const NEXT_CHUNK = 16 / 4;
+const LARGE_FOLIOS = 20 / 4;
+const WORKERS = 24 / 4;
+const SMALL_FOLIOS = 28 / 4;
+
+/**
+ * After so many batches in small folios the rest is taken to lie in small ones too. Fewer prove nothing:
+ * where a read-ahead meets the pages of another one it goes on in small folios, also on a file system
+ * that has large ones (mm/readahead.c, `page_cache_ra_order`).
+ */
+const ENOUGH_SMALL = 8;
+
+/**
+ * What the workers of one sweep share, in shared memory:
+ *
+ * ```
+ *   +0   u32  cancel        as in an arena
+ *   +8   u64  progress      bytes made resident by other means than a kernel
+ *   +16  u32  next chunk    the chunk that the next free worker takes
+ *   +20  u32  large folios  0 not known yet, 1 no, 2 yes
+ *   +24  u32  workers       how many are at work
+ *   +28  u32  small folios  batches that turned out to lie in small ones
+ * ```
+ *
+ * Cancelling reaches the kernels in every arena of the sweep, and the progress includes theirs.
+ */
+export class SweepControl extends ArenaControl {
+  #arenas: readonly ArenaControl[];
+
+  /** @param arenas the memories that the sweep's kernels run in */
+  constructor(buffer: SharedArrayBuffer, arenas: readonly ArenaControl[] = []) {
+    super(buffer);
+    this.#arenas = arenas;
+  }
+
+  override cancel(): void {
+    super.cancel();
+    for (const arena of this.#arenas) arena.cancel();
+  }
+
+  override get progress(): number {
+    return this.#arenas.reduce((sum, arena) => sum + arena.progress, super.progress);
+  }
+
+  /** Leaves the arenas to the next sweep, which may take them at once. Their progress is kept. */
+  releaseArenas(): void {
+    const touched = this.progress - super.progress;
+    this.#arenas = [];
+    this.addProgress(touched);
+  }
+
+  /** The number of a chunk that no other worker has taken. */
+  takeChunk(): number {
+    return Atomics.add(this.words, NEXT_CHUNK, 1);
+  }
+
+  /** Whether any worker has taken a chunk. */
+  get hasBegun(): boolean {
+    return Atomics.load(this.words, NEXT_CHUNK) > 0;
+  }
+
+  /** Workers that have begun and not ended. */
+  get workers(): number {
+    return Atomics.load(this.words, WORKERS);
+  }
+
+  enterWorker(): void {
+    Atomics.add(this.words, WORKERS, 1);
+  }
+
+  leaveWorker(): void {
+    Atomics.sub(this.words, WORKERS, 1);
+  }
+
+  /** Whether the page cache holds the files in large folios; `null` when it is not known yet. */
+  get largeFolios(): boolean | null {
+    const known = Atomics.load(this.words, LARGE_FOLIOS);
+    return known === 0 ? null : known === 2;
+  }
+
+  /** What a batch lies in that was just filled from the device; `null` when it cannot be told. */
+  sawFolio(isLarge: boolean | null): void {
+    if (isLarge === true) this.settleFolios(true);
+    if (isLarge !== false) return;
+    const seen = Atomics.add(this.words, SMALL_FOLIOS, 1) + 1;
+    if (seen >= ENOUGH_SMALL) this.settleFolios(false);
+  }
+
+  /** A large folio that was seen once decides, also against small ones before it. */
+  settleFolios(areLarge: boolean): void {
+    if (areLarge) Atomics.store(this.words, LARGE_FOLIOS, 2);
+    else Atomics.compareExchange(this.words, LARGE_FOLIOS, 0, 1);
+  }
+}

@@ -1,0 +1,102 @@
+import { fstatSync, readSync } from "node:fs";
+import { SystemError } from "../../shims/index.ts";
+import { messageOf } from "../describe.ts";
+import type { PrefaultErrorCode } from "../errors.ts";
+import type { FileSource } from "../file/open-file.ts";
+import { MemoryRanShort } from "../memory/memory-watch.ts";
+import { type Chunk, FileShrank, FillFailed } from "./filler.ts";
+
+/** A failure as plain data: an error's class does not survive the way between threads. */
+export interface FillFailure {
+  readonly code: PrefaultErrorCode;
+  readonly message: string;
+  readonly errno: string | undefined;
+  readonly path: string;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  /** Bytes that were not made resident. */
+  readonly byteLength: number;
+}
+
+/**
+ * What went wrong with a chunk, from the first byte that is not resident to the chunk's end.
+ *
+ * @param file none when the chunk is memory that somebody else mapped
+ * @param fileBytes the size of the file now; @defaultValue asked for, which may block
+ */
+export function describeFailure(
+  error: unknown,
+  chunk: Chunk,
+  file: FileSource | undefined,
+  fileBytes = file === undefined ? 0 : fstatSync(file.fd).size,
+): FillFailure {
+  if (error instanceof MemoryRanShort) return describeOutOfMemory(error.message, chunk, file);
+  const path = file?.path ?? "";
+  // POPULATE_READ says EFAULT for both: past the end of a file that shrank, and on a failed read.
+  if (error instanceof FileShrank || fileBytes < (file?.byteLength ?? 0)) {
+    const { offset, byteLength } = chunk;
+    const message = `${path} shrank from ${file?.byteLength} to ${fileBytes} bytes while it was read`;
+    return {
+      code: "PREFAULT_FILE_CHANGED",
+      message,
+      errno: undefined,
+      path,
+      offset,
+      byteLength,
+    };
+  }
+  const { offset, errno } = locate(error, chunk, file);
+  const byteLength = chunk.offset + chunk.byteLength - offset;
+  const what = file === undefined ? "memory" : path;
+  const from = file === undefined ? `0x${offset.toString(16)}` : `byte ${offset}`;
+  const why = errno ?? messageOf(error);
+  const message = `${what} could not be filled at ${from}: ${why}`;
+  return { code: "PREFAULT_READ_FAILED", message, errno, path, offset, byteLength };
+}
+
+interface Place {
+  readonly offset: number;
+  readonly errno: string | undefined;
+}
+
+/** Where it failed, and what the system calls it. */
+function locate(error: unknown, { offset }: Chunk, file: FileSource | undefined): Place {
+  if (!(error instanceof FillFailed)) return { offset, errno: errnoOf(error) };
+  const { cause } = error;
+  // A populate says EFAULT, whatever the device said; a read is told the reason, and which page.
+  const found = file !== undefined && cause instanceof SystemError ? readUntil(error, file) : null;
+  return found ?? { offset: error.offset, errno: errnoOf(cause) };
+}
+
+function errnoOf(error: unknown): string | undefined {
+  if (error instanceof SystemError) return error.errno;
+  return (error as NodeJS.ErrnoException | undefined)?.code;
+}
+
+const READ_BYTES = 1024 ** 2;
+
+/** Reads what failed, up to the page that does; `null` when this time none did. */
+function readUntil({ offset, byteLength }: FillFailed, { fd }: FileSource): Place | null {
+  const buffer = new Uint8Array(READ_BYTES);
+  for (let at = offset; at < offset + byteLength; ) {
+    try {
+      const read = readSync(fd, buffer, 0, Math.min(READ_BYTES, offset + byteLength - at), at);
+      if (read === 0) return null;
+      at += read;
+    } catch (error) {
+      return { offset: at, errno: errnoOf(error) };
+    }
+  }
+  return null;
+}
+
+/** The chunk at which a sweep stopped, because memory ran short. */
+export function describeOutOfMemory(
+  why: string,
+  { offset, byteLength }: Chunk,
+  file: FileSource | undefined,
+): FillFailure {
+  const message = `memory ran short: ${why}`;
+  const path = file?.path ?? "";
+  return { code: "PREFAULT_OUT_OF_MEMORY", message, errno: undefined, path, offset, byteLength };
+}

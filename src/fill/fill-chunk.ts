@@ -1,0 +1,68 @@
+import type { FileSource } from "../file/open-file.ts";
+import { describeFailure, type FillFailure } from "./failure.ts";
+import { type Chunk, type Filler, restOf } from "./filler.ts";
+
+/** How a fill goes on after a failure. */
+export interface GoingOn {
+  /** Whether to fill what can be filled behind a failure. */
+  readonly keepGoing: boolean;
+  readonly pageBytes: number;
+}
+
+/**
+ * What of one chunk could not be filled: in order, and apart from one another.
+ *
+ * What cannot be read of a failing disk lies together, and each attempt takes seconds: for each
+ * failure in a row twice as much is passed over, and is missing like what failed.
+ */
+export class ChunkFailures {
+  readonly list: FillFailure[] = [];
+  readonly #how: GoingOn;
+  #step: number;
+
+  constructor(how: GoingOn) {
+    this.#how = how;
+    this.#step = how.pageBytes;
+  }
+
+  /** @returns what is to be filled next of the rest that failed; `null` when nothing is */
+  add(failure: FillFailure, rest: Chunk): Chunk | null {
+    const { keepGoing, pageBytes } = this.#how;
+    if (!keepGoing || failure.code !== "PREFAULT_READ_FAILED") {
+      this.list.push(failure);
+      return null;
+    }
+    const offset = failure.offset - (failure.offset % pageBytes);
+    const before = this.list.at(-1);
+    const inARow = before !== undefined && before.offset + before.byteLength === offset;
+    this.#step = inARow ? 2 * this.#step : pageBytes;
+    const byteLength = Math.min(this.#step, rest.offset + rest.byteLength - offset);
+    if (inARow) this.list.pop();
+    const first = inARow ? before : { ...failure, offset, byteLength: 0 };
+    this.list.push({ ...first, byteLength: first.byteLength + byteLength });
+    return restOf(rest, offset + byteLength);
+  }
+}
+
+/**
+ * Fills a chunk up to its first failure, or, to keep going, all of it that can be filled.
+ *
+ * @returns what is not resident; none if the sweep was cancelled
+ */
+export function fillChunk(
+  filler: Filler,
+  chunk: Chunk,
+  file: FileSource | undefined,
+  how: GoingOn,
+): FillFailure[] {
+  const failures = new ChunkFailures(how);
+  for (let rest: Chunk | null = chunk; rest !== null && rest.byteLength > 0; ) {
+    try {
+      filler.fill(rest);
+      break;
+    } catch (error) {
+      rest = failures.add(describeFailure(error, rest, file), rest);
+    }
+  }
+  return failures.list;
+}

@@ -1,0 +1,62 @@
+import { loadShim } from "../../shims/index.ts";
+import type { ResolvedOptions } from "../options.ts";
+import type { Run } from "../target/run.ts";
+import { fill, type PartOrder } from "./fill.ts";
+import { askGate } from "./gate.ts";
+import { emptyReport, failedReport, type PrefaultReport } from "./report.ts";
+import { openSubject, residencyOf, type Subject } from "./subject.ts";
+
+/** What became of a run. */
+export interface Execution {
+  readonly report: PrefaultReport;
+  /**
+   * Fulfilled when no worker uses the run's files and memory any more. That is later than the report
+   * only after an abort, on a device that does not answer.
+   */
+  readonly released: Promise<void>;
+}
+
+/**
+ * The way of the data from a run to its report: open and measure, gate, fill, measure again. Never
+ * rejects: a run that fails reports what was known of it by then.
+ */
+export async function executeRun(
+  run: Run,
+  options: ResolvedOptions,
+  order?: PartOrder,
+): Promise<Execution> {
+  let report = emptyReport(labelOf(options, run), "");
+  let subject: Subject | undefined;
+  let sweep: { readonly released: Promise<void>; readonly stuck: boolean } | undefined;
+  try {
+    const shim = await loadShim();
+    subject = await openSubject(run, shim, options.signal);
+    const { bytes, regions } = subject;
+    report = { ...report, bytes, regions };
+    const before = await subject.measure(options.signal);
+    const gate = run.kind === "files" ? run.gate : undefined;
+    const answer = askGate({ bytes, residentBytes: before.total ?? 0, gate }, options, shim);
+    report = { ...report, reason: answer.reason, ...residencyOf(subject, before, before) };
+    if (answer.run) {
+      for await (const step of fill(subject, before, options, order)) {
+        sweep = step.sweep;
+        report = { ...report, ...step.report };
+      }
+    }
+  } catch (thrown) {
+    report = failedReport(report, thrown);
+  }
+  // A worker that hangs on its device still uses the files: they are closed when it is back. What was
+  // read is reported, whatever closing a file says.
+  const released = (sweep?.released ?? Promise.resolve())
+    .then(() => subject?.close())
+    .catch(() => {});
+  if (sweep?.stuck !== true) await released;
+  return { report, released };
+}
+
+/** The caller's label, else the run's own. */
+export function labelOf(options: { readonly label?: string | undefined }, run?: Run): string {
+  const own = run?.kind === "files" ? run.label : undefined;
+  return options.label ?? own ?? "prefault";
+}

@@ -1,0 +1,112 @@
+import { abortError } from "../errors.ts";
+import type { ResolvedOptions } from "../options.ts";
+import { cutChunks } from "../plan/merge.ts";
+import type { Part } from "../plan/parts.ts";
+import { type Attempt, nextAttempt } from "../sweep/attempt.ts";
+import { DoneChunks } from "../sweep/done-chunks.ts";
+import type { SweepJob } from "../sweep/job.ts";
+import { type Schedule, schedule } from "../sweep/schedule.ts";
+import { type Sweep, startSweep } from "../sweep/sweep.ts";
+import { defaultWorkers, isWarm } from "../sweep/worker-count.ts";
+import { sumKnown } from "../units.ts";
+import { outcome, type PrefaultReport } from "./report.ts";
+import { type Measured, residencyOf, type Subject } from "./subject.ts";
+
+/** The order in which the parts of a run are wanted, and who waits for them. */
+export interface PartOrder {
+  readonly parts: readonly Part[];
+  /** Called before the first chunk is filled; `done` tells from then on which of them are. */
+  onStart(schedule: Schedule, done: DoneChunks): void;
+  /** Called when the run is over, or was skipped: no chunk will be done any more. */
+  onEnd(): void;
+}
+
+/** A sweep that has begun, and then what it did. */
+export interface FillStep {
+  readonly sweep: Sweep;
+  readonly report: Partial<PrefaultReport>;
+}
+
+/**
+ * Makes a subject resident. Where a way of filling cannot be begun, the next one is tried.
+ *
+ * @returns one step when a sweep has begun, and another when it is over
+ * @throws {@link PrefaultError} what choosing a strategy, mapping and the sweep throw
+ */
+export async function* fill(
+  subject: Subject,
+  before: Measured,
+  options: ResolvedOptions,
+  order?: PartOrder,
+): AsyncGenerator<FillStep> {
+  const work = arrange(subject, before, options, order);
+  for (let attempt = subject.choose(options.strategy); ; ) {
+    try {
+      const sweep = await startAttempt(attempt, subject, work, options);
+      const { strategy, why: strategyReason } = attempt;
+      yield { sweep, report: { ran: true, strategy, strategyReason } };
+      const result = await sweep.result;
+      await subject.expectSame();
+      const { residentBytes: seen } = result;
+      const after =
+        seen === null ? await subject.measure() : { total: sumKnown(seen), files: seen };
+      const residency = residencyOf(subject, before, after);
+      yield { sweep, report: { ...residency, ...outcome(subject.bytes, result) } };
+      return;
+    } catch (thrown) {
+      const next: Attempt | null = nextAttempt(thrown, attempt, options.strategy);
+      if (next === null) throw thrown;
+      attempt = next;
+    }
+  }
+}
+
+/** What stays the same, whichever way it is filled. */
+type Work = Omit<SweepJob, "mapping" | "strategy"> & {
+  readonly layout: ReturnType<Subject["layOut"]>;
+};
+
+function arrange(
+  subject: Subject,
+  before: Measured,
+  options: ResolvedOptions,
+  order: PartOrder | undefined,
+): Work {
+  const { bytes, files, plan } = subject;
+  const layout = subject.layOut();
+  const cut = cutChunks(layout.ranges, options.chunkBytes);
+  const ordered =
+    order === undefined || plan === null ? null : schedule(cut, layout, plan, order.parts);
+  const chunks = ordered?.chunks ?? cut;
+  const done = DoneChunks.forChunks(chunks.length);
+  if (ordered !== null) order?.onStart(ordered, done);
+  return {
+    layout,
+    files,
+    extents: layout.extents,
+    chunks,
+    done,
+    isWarm: isWarm(bytes, before.total),
+    workers: options.workers ?? defaultWorkers(bytes, before.total, files),
+    keepGoing: options.onError === "continue",
+    workerUrl: options.workerUrl,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  };
+}
+
+async function startAttempt(
+  { strategy, withoutWorkers }: Attempt,
+  subject: Subject,
+  { layout, ...job }: Work,
+  { signal }: ResolvedOptions,
+): Promise<Sweep> {
+  if (signal?.aborted) throw abortError(signal);
+  const mapping = subject.map(layout, strategy);
+  return startSweep({
+    ...job,
+    mapping,
+    strategy,
+    workers: withoutWorkers === true ? 0 : job.workers,
+  });
+}

@@ -1,0 +1,139 @@
+import type { Shim } from "../../shims/index.ts";
+import { abortable } from "../abortable.ts";
+import { type Layout, layOut } from "../arena/layout.ts";
+import { type Mapping, mapForSweep } from "../arena/mapping.ts";
+import { PrefaultError } from "../errors.ts";
+import { type FileSource, isReplaced } from "../file/open-file.ts";
+import type { FillStrategy } from "../fill/fill-task.ts";
+import { mergeAddresses } from "../plan/addresses.ts";
+import { type Plan, planRegions } from "../plan/plan.ts";
+import { residentBytes, residentBytesAt } from "../residency/count.ts";
+import { type ChosenStrategy, chooseStrategy, type Strategy } from "../sweep/strategy.ts";
+import type { AddressesRun, FilesRun, MappedRun, Run } from "../target/run.ts";
+import { sumKnown } from "../units.ts";
+import type { FileReport } from "./report.ts";
+
+/** Resident bytes: of the whole, and of each file where there are files. */
+export interface Measured {
+  readonly total: number | null;
+  readonly files: readonly (number | null)[];
+}
+
+/** A run, opened: what it fills, and how that is measured and mapped. */
+export interface Subject {
+  /** Bytes, each counted once. */
+  readonly bytes: number;
+  /** Ranges of whole pages. */
+  readonly regions: number;
+  /** None for memory that somebody mapped. */
+  readonly files: readonly FileSource[];
+  /** Where regions lie; none for memory that somebody mapped. */
+  readonly plan: Plan | null;
+  layOut(): Layout;
+  measure(signal?: AbortSignal): Promise<Measured>;
+  /** @throws {@link PrefaultError} `PREFAULT_UNSUPPORTED` */
+  choose(asked: Strategy): ChosenStrategy;
+  /** @throws {@link PrefaultError} `PREFAULT_MAP_FAILED` */
+  map(layout: Layout, strategy: FillStrategy): Mapping | null;
+  /** By file: what was resident before and after. */
+  report(before: Measured, after: Measured): readonly FileReport[];
+  /** @throws {@link PrefaultError} `PREFAULT_FILE_CHANGED` when the paths lead to other files by now */
+  expectSame(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a report says of residency. */
+export function residencyOf(subject: Subject, before: Measured, after: Measured) {
+  return {
+    residentBytesBefore: before.total,
+    residentBytesAfter: after.total,
+    files: subject.report(before, after),
+  };
+}
+
+/** @throws {@link PrefaultError} what {@link planRegions} throws */
+export async function openSubject(run: Run, shim: Shim, signal?: AbortSignal): Promise<Subject> {
+  switch (run.kind) {
+    case "addresses":
+      return addressesSubject(run, shim);
+    case "mapped":
+      return planSubject(run.plan, shim, run);
+    case "files":
+      return filesSubject(run, shim, signal);
+  }
+}
+
+async function filesSubject(run: FilesRun, shim: Shim, signal?: AbortSignal): Promise<Subject> {
+  const opening = planRegions(run.regions, shim, run.files);
+  const plan = await abortable(signal, opening, (late) => late.close());
+  return planSubject(plan, shim);
+}
+
+function planSubject(plan: Plan, shim: Shim, mapped?: MappedRun): Subject {
+  const files = plan.files.map(({ file: { path, fd, byteLength, facts } }) => {
+    return { path, fd, byteLength, facts };
+  });
+  return {
+    bytes: plan.bytes,
+    regions: plan.regions,
+    files,
+    plan,
+    layOut: () => mapped?.layout ?? layOut(plan.files.map((each) => each.ranges)),
+    async measure(signal) {
+      const counts: (number | null)[] = [];
+      for (const { file, ranges } of plan.files) {
+        counts.push(await residentBytes(shim, file, ranges, signal));
+      }
+      return { total: sumKnown(counts), files: counts };
+    },
+    choose: (asked) => chooseStrategy(asked, shim, files),
+    map: (layout, strategy) =>
+      strategy === "read" ? null : (mapped?.mapping ?? mapForSweep(layout, files, shim)),
+    report: (before, after) =>
+      plan.files.map(({ file, bytes }, index) => ({
+        path: file.path,
+        bytes,
+        residentBytesBefore: before.files[index] ?? null,
+        residentBytesAfter: after.files[index] ?? null,
+      })),
+    async expectSame() {
+      for (const { file } of plan.files) {
+        if (!(await isReplaced(file))) continue;
+        // What is resident now is of no use to whoever opens the file by its name.
+        const message = `${file.path} was replaced by another file while it was read`;
+        throw new PrefaultError("PREFAULT_FILE_CHANGED", message, { path: file.path });
+      }
+    },
+    // A mapped model closes its files itself.
+    close: async () => (mapped === undefined ? plan.close() : undefined),
+  };
+}
+
+function addressesSubject({ addresses }: AddressesRun, shim: Shim): Subject {
+  const { bytes, ranges } = mergeAddresses(addresses, shim.pageBytes);
+  return {
+    bytes,
+    regions: ranges.length,
+    files: [],
+    plan: null,
+    // An address is an offset into memory: laid out like a file, and never mapped a second time.
+    layOut: () => layOut([ranges]),
+    async measure(signal) {
+      return { total: await residentBytesAt(shim, ranges, signal), files: [] };
+    },
+    choose() {
+      if (shim.canPopulate) {
+        return { strategy: "populate", why: "the kernel fills the mapping in place" };
+      }
+      const first = `0x${addresses[0]?.address.toString(16) ?? 0}`;
+      throw new PrefaultError(
+        "PREFAULT_UNSUPPORTED",
+        `the ${shim.name} shim cannot fill the mapping at ${first}, which somebody else made; give the file instead`,
+      );
+    },
+    map: () => null,
+    report: () => [],
+    expectSame: async () => {},
+    close: async () => {},
+  };
+}

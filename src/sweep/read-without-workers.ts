@@ -1,0 +1,135 @@
+import { fstat, read } from "node:fs";
+import { promisify } from "node:util";
+import type { Shim } from "../../shims/index.ts";
+import { SweepControl } from "../control/sweep-control.ts";
+import type { FileSource } from "../file/open-file.ts";
+import { describeFailure, describeOutOfMemory, type FillFailure } from "../fill/failure.ts";
+import { ChunkFailures } from "../fill/fill-chunk.ts";
+import { type Chunk, FileShrank, FillFailed, locateChunk } from "../fill/filler.ts";
+import { MemoryWatch } from "../memory/memory-watch.ts";
+import { RangeTable } from "../plan/range-table.ts";
+import { DoneChunks } from "./done-chunks.ts";
+import type { WorkerResult, WorkerTask } from "./protocol.ts";
+
+const readAsync = promisify(read);
+const statAsync = promisify(fstat);
+
+/** Of libuv's four threads, which belong to the whole process, so many. */
+const AT_ONCE = 2;
+
+/** Bytes a read asks for: an abort is noticed after one, also on a slow device. */
+const READ_BYTES = 1024 ** 2;
+
+/**
+ * Does what a worker thread does with the `read` strategy, without one: reads on libuv's threads, and
+ * the event loop turns meanwhile. For a process that may start no worker thread.
+ */
+export async function readWithoutWorkers(task: WorkerTask, shim: Shim): Promise<WorkerResult> {
+  const control = new SweepControl(task.control);
+  const startedMs = now();
+  const before = shim.faults();
+  control.enterWorker();
+  try {
+    const readers = Array.from({ length: AT_ONCE }, () => readChunks(task, control, shim));
+    // Each settles before this does: none reads on after the files were closed.
+    const settled = await Promise.allSettled(readers);
+    const failures = settled.flatMap((reader) => {
+      if (reader.status === "rejected") throw reader.reason;
+      return reader.value;
+    });
+    const after = shim.faults();
+    return {
+      startedMs,
+      endedMs: now(),
+      minorFaults: after.minor - before.minor,
+      majorFaults: after.major - before.major,
+      faultsOf: shim.countsFaultsOf,
+      untouchedBytes: 0,
+      failures,
+    };
+  } finally {
+    control.leaveWorker();
+  }
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Takes chunks until none is left. @returns what could not be read */
+async function readChunks(task: WorkerTask, control: SweepControl, shim: Shim) {
+  const chunks = new RangeTable(task.chunks);
+  const done = new DoneChunks(task.done);
+  const watch = new MemoryWatch(task.files, shim, control);
+  const buffer = new Uint8Array(READ_BYTES);
+  const failures: FillFailure[] = [];
+  for (
+    let index = control.takeChunk();
+    index < chunks.length && !control.cancelled;
+    index = control.takeChunk()
+  ) {
+    const chunk = locateChunk(task.extents, chunks.at(index));
+    const file = task.files[chunk.file];
+    if (file === undefined) throw new RangeError(`no file ${chunk.file}`);
+    const short = watch.look();
+    if (short !== null) {
+      failures.push(describeOutOfMemory(short, chunk, file));
+      control.cancel();
+      break;
+    }
+    const how = { keepGoing: task.keepGoing, pageBytes: shim.pageBytes };
+    const failed = await readChunk({ chunk, file, buffer, control, watch }, how);
+    failures.push(...failed);
+    if (failed.length > 0 && !task.keepGoing) control.cancel();
+    if (failed.length > 0 || control.cancelled) continue;
+    done.finish(index);
+    watch.filled(chunk);
+  }
+  return failures;
+}
+
+interface Reading {
+  readonly chunk: Chunk;
+  readonly file: FileSource;
+  readonly buffer: Uint8Array;
+  readonly control: SweepControl;
+  readonly watch: MemoryWatch;
+}
+
+async function readChunk(
+  reading: Reading,
+  how: { readonly keepGoing: boolean; readonly pageBytes: number },
+): Promise<FillFailure[]> {
+  const { chunk, file } = reading;
+  const failures = new ChunkFailures(how);
+  for (let rest: Chunk | null = chunk; rest !== null && rest.byteLength > 0; ) {
+    try {
+      await readOnce({ ...reading, chunk: rest });
+      break;
+    } catch (error) {
+      const size = await statAsync(file.fd).then(
+        (found) => found.size,
+        () => file.byteLength,
+      );
+      rest = failures.add(describeFailure(error, rest, file, size), rest);
+    }
+  }
+  return failures.list;
+}
+
+/** @throws {@link FillFailed}, {@link FileShrank}, {@link MemoryRanShort} */
+async function readOnce({ chunk, file, buffer, control, watch }: Reading): Promise<void> {
+  const { offset, byteLength } = chunk;
+  // A chunk is whole pages; the file need not be.
+  const end = Math.min(offset + byteLength, file.byteLength);
+  for (let at = offset; at < end && !control.cancelled; ) {
+    const length = Math.min(READ_BYTES, end - at);
+    watch.allow(length);
+    const { bytesRead } = await readAsync(file.fd, buffer, 0, length, at).catch((cause) => {
+      throw new FillFailed(at, length, cause);
+    });
+    if (bytesRead === 0) throw new FileShrank();
+    at += bytesRead;
+    control.addProgress(at < end ? bytesRead : bytesRead + (offset + byteLength - end));
+  }
+}

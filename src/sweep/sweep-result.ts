@@ -1,0 +1,76 @@
+import type { SweepControl } from "../control/sweep-control.ts";
+import { messageOf } from "../describe.ts";
+import type { FillFailure } from "../fill/failure.ts";
+import type { EarlyPopulate } from "./early-populate.ts";
+import { WorkerNotStarted } from "./pool.ts";
+import type { WorkerResult } from "./protocol.ts";
+
+/** What a sweep did. */
+export interface SweepResult {
+  readonly chunks: number;
+  /** Worker threads that filled; 0 when the calling thread read. */
+  readonly workers: number;
+  readonly seconds: number;
+  /** By file, where only the sweep's own mapping could tell; `null` where files can be asked about. */
+  readonly residentBytes: readonly (number | null)[] | null;
+  readonly minorFaults: number;
+  readonly majorFaults: number;
+  /** Whether the page cache holds what was filled in large folios; `null` when it was not found out. */
+  readonly largeFolios: boolean | null;
+  /** Bytes filled but not touched, because their file could not be held still. */
+  readonly untouchedBytes: number;
+  readonly failures: readonly FillFailure[];
+}
+
+/**
+ * What the workers did. Workers that never started are not missed, as long as one did.
+ *
+ * @throws what the first worker failed with that died; {@link WorkerNotStarted} when none took a chunk
+ */
+export function resultsOf(
+  workers: readonly PromiseSettledResult<WorkerResult>[],
+  control: SweepControl,
+) {
+  const failed = workers.flatMap((worker) => (worker.status === "rejected" ? [worker.reason] : []));
+  const results = workers.flatMap((worker) =>
+    worker.status === "fulfilled" ? [worker.value] : [],
+  );
+  const died = failed.find((reason) => !(reason instanceof WorkerNotStarted));
+  if (failed.length > 0 && !control.hasBegun) {
+    const [first] = failed;
+    throw first instanceof WorkerNotStarted ? first : new WorkerNotStarted(messageOf(first), first);
+  }
+  if (died !== undefined) throw died;
+  if (results.length === 0) throw failed[0];
+  return results;
+}
+
+/** Workers fail in any order. */
+function inFileOrder(a: FillFailure, b: FillFailure): number {
+  if (a.path === b.path) return a.offset - b.offset;
+  return a.path < b.path ? -1 : 1;
+}
+
+/** Sums up what the workers did. */
+export function summary(
+  results: readonly WorkerResult[],
+  control: SweepControl,
+  ahead: EarlyPopulate | null,
+) {
+  const sum = (of: (result: WorkerResult) => number) =>
+    results.reduce((total, result) => total + of(result), 0);
+  // Workers that all counted the process's faults counted the same ones.
+  const faults = (of: (result: WorkerResult) => number) =>
+    results.some(({ faultsOf }) => faultsOf === "process") ? Math.max(...results.map(of)) : sum(of);
+  const started = results.map((result) => result.startedMs);
+  const startedMs = ahead?.startedMs ?? Math.min(...started);
+  const endedMs = Math.max(...results.map((result) => result.endedMs));
+  return {
+    seconds: (endedMs - startedMs) / 1000,
+    minorFaults: faults((result) => result.minorFaults),
+    majorFaults: faults((result) => result.majorFaults),
+    untouchedBytes: sum((result) => result.untouchedBytes),
+    largeFolios: control.largeFolios,
+    failures: results.flatMap((result) => result.failures).sort(inFileOrder),
+  };
+}

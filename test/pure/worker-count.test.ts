@@ -1,0 +1,32 @@
+import { availableParallelism } from "node:os";
+import { describe, expect, test } from "vitest";
+import { type FileFacts, UNKNOWN_FACTS } from "../../shims/shim.ts";
+import { defaultWorkers } from "../../src/sweep/worker-count.ts";
+
+const processors = availableParallelism();
+const cold = Math.min(Math.max(2 * processors, 2), 8);
+const warm = Math.min(processors, 8);
+
+const file = (facts: Partial<FileFacts> = {}) => ({ facts: { ...UNKNOWN_FACTS, ...facts } });
+
+describe("the number of workers, when nobody says it", () => {
+  test.each([
+    ["nothing is resident", 1000, 0, cold],
+    ["half is resident", 1000, 500, cold],
+    ["nearly all is resident", 1000, 960, warm],
+    ["everything is, in whole pages", 1000, 4096, warm],
+    ["the system does not say", 1000, null, cold],
+  ])("%s", (_, bytes, residentBytes, workers) => {
+    expect(defaultWorkers(bytes, residentBytes, [file()])).toBe(workers);
+  });
+
+  test("a rotating disk gets one reader", () => {
+    const files = [file(), file({ isRotational: true })];
+    expect(defaultWorkers(1000, 0, files)).toBe(1);
+    expect(defaultWorkers(1000, 1000, files)).toBe(warm);
+  });
+
+  test("another machine gets a few", () => {
+    expect(defaultWorkers(1000, 0, [file({ isLocal: false })])).toBe(Math.min(cold, 4));
+  });
+});
