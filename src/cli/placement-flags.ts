@@ -1,8 +1,8 @@
 import { type Command, Option } from "commander";
 import {
+  type LlamaPlacement,
   PASS_NAMES,
   type PassName,
-  type Placement,
   parseOverrides,
   type TensorOverride,
 } from "../passes/index.ts";
@@ -75,7 +75,7 @@ export function hasPlacement(flags: PlacementFlags): boolean {
 }
 
 /** The flags as a placement; `auto` is left open. */
-export function placementOf(flags: PlacementFlags): Placement {
+export function placementOf(flags: PlacementFlags): LlamaPlacement {
   const { nGpuLayers, cpuMoe, nCpuMoe, nCpuFfn, overrideTensor } = flags;
   return {
     ...(typeof nGpuLayers === "number" && { gpuLayers: nGpuLayers }),

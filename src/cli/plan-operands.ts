@@ -10,7 +10,7 @@ import {
 } from "../launch/index.ts";
 import type { Model } from "../model/model.ts";
 import { type FailedPath, type OpenedModels, openModels } from "../model/open-models.ts";
-import { type ModelPlan, type PassName, type Placement, planPass } from "../passes/index.ts";
+import { type LlamaPlacement, type ModelPlan, type PassName, planPass } from "../passes/index.ts";
 import { type PlacementFlags, placementOf } from "./placement-flags.ts";
 
 /** Plans of a set of models, as far as there are any. */
@@ -150,7 +150,7 @@ async function decided(
   model: Model,
   flags: PlacementFlags,
   signal: AbortSignal,
-): Promise<{ placement: Placement; notes: string[] }> {
+): Promise<{ placement: LlamaPlacement; notes: string[] }> {
   const { nGpuLayers, pass = "llama.cpp", ...others } = flags;
   if (nGpuLayers !== "auto") {
     const placement = placementOf(flags);

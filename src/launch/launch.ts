@@ -1,4 +1,4 @@
-import type { PassName, Placement } from "../passes/index.ts";
+import type { LlamaPlacement, PassName } from "../passes/index.ts";
 import type { Environment } from "./command-line.ts";
 import type { EngineName } from "./engines.ts";
 
@@ -18,7 +18,7 @@ export interface LaunchPart {
   /** A file, any shard of a split model, or a folder of models. */
   readonly path: string;
   /** `undefined`: the engine reads the whole file. */
-  readonly placement: Placement | undefined;
+  readonly placement: LlamaPlacement | undefined;
   readonly pass: PassName;
   /** Sentences for the plan. */
   readonly notes: readonly string[];
@@ -47,7 +47,7 @@ export interface LaunchContext {
   /** The environment that the engine would be started in. */
   readonly env: Environment;
   /** What the user knows better than the line: each field of it goes before the line's. */
-  readonly placement?: Placement;
+  readonly placement?: LlamaPlacement;
   /** Files that stand for the line's model, which may then be missing. */
   readonly operands?: readonly string[];
   readonly signal?: AbortSignal;

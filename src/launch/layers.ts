@@ -1,4 +1,4 @@
-import type { Placement } from "../passes/index.ts";
+import type { LlamaPlacement } from "../passes/index.ts";
 import type { EngineName } from "./engines.ts";
 import { askFitParams, findFitParams, fitArguments } from "./fit-params.ts";
 import { hasOverrides, type LayerCount, type LinePlacement } from "./placement-of-line.ts";
@@ -12,9 +12,9 @@ export async function decideLayers(
   path: string,
   { layers, placement }: LinePlacement,
   settings: Settings,
-): Promise<{ placement: Placement; notes: string[] }> {
+): Promise<{ placement: LlamaPlacement; notes: string[] }> {
   const own = reading.context.placement ?? {};
-  const merged: Placement = {
+  const merged: LlamaPlacement = {
     ...placement,
     ...own,
     ...(own.overrides && { overrides: [...own.overrides, ...(placement.overrides ?? [])] }),
@@ -58,7 +58,7 @@ export function adviceOn(layers: LayerCount & { kind: "auto" }, engine: EngineNa
 }
 
 /** Said where no number of layers was given. */
-export function openLayersNote(engine: EngineName, placement: Placement): string {
+export function openLayersNote(engine: EngineName, placement: LlamaPlacement): string {
   const taken = "no -ngl was given, so every layer is taken to be on the CPU; ";
   if (engine === "llama.cpp" && hasOverrides(placement)) {
     return (

@@ -1,5 +1,5 @@
 import { PrefaultError } from "../errors.ts";
-import type { Placement } from "../passes/index.ts";
+import type { LlamaPlacement } from "../passes/index.ts";
 import { passOf } from "./engines.ts";
 import type { LaunchPart, LaunchRole } from "./launch.ts";
 import { decideLayers } from "./layers.ts";
@@ -50,7 +50,7 @@ function part(
   reading: Reading,
   role: LaunchRole,
   path: string,
-  placement: Placement | undefined,
+  placement: LlamaPlacement | undefined,
   notes: readonly string[] = [],
   prefix = "",
 ): LaunchPart {

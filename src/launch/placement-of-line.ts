@@ -1,4 +1,4 @@
-import { type Placement, parseOverrides, type TensorOverride } from "../passes/index.ts";
+import { type LlamaPlacement, parseOverrides, type TensorOverride } from "../passes/index.ts";
 import type { EngineName } from "./engines.ts";
 import type { OptionName } from "./options.ts";
 import { type Given, parseWhole, usage } from "./read-options.ts";
@@ -16,7 +16,7 @@ export type LayerCount =
 export interface LinePlacement {
   readonly layers: LayerCount;
   /** Without `gpuLayers`. */
-  readonly placement: Placement;
+  readonly placement: LlamaPlacement;
   readonly notes: readonly string[];
 }
 
@@ -44,7 +44,7 @@ const DRAFT: Names = {
   nCpuFfn: undefined,
 };
 
-/** All layers, as {@link Placement.gpuLayers} has it. */
+/** All layers, as {@link LlamaPlacement.gpuLayers} has it. */
 const ALL = -1;
 
 /** Where the model goes. @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` */
@@ -81,7 +81,7 @@ export function placementOfDraft(engine: EngineName, settings: Settings): LinePl
   return { layers, placement, notes };
 }
 
-export function hasOverrides(placement: Placement): boolean {
+export function hasOverrides(placement: LlamaPlacement): boolean {
   const { overrides = [], lateOverrides = [], cpuMoe, nCpuMoe = 0, nCpuFfn = 0 } = placement;
   const count = overrides.length + lateOverrides.length + nCpuMoe + nCpuFfn;
   return count > 0 || cpuMoe === true;
@@ -102,7 +102,7 @@ function placementBy(
   settings: Settings,
   names: Names,
   isCpuOnly: boolean,
-): { placement: Placement; notes: string[] } {
+): { placement: LlamaPlacement; notes: string[] } {
   const notes: string[] = [];
   const { early, late } = overridesOf(engine, settings, names, notes);
   const gpuBuffer = [...early, ...late].find(({ buffer }) => !/^CPU|^AMX$|_Host$/.test(buffer));
@@ -113,7 +113,7 @@ function placementBy(
   const cpuMoe = settings.isOn(names.cpuMoe) === true;
   const nCpuMoe = mostOf(settings.all(names.nCpuMoe), engine);
   const nCpuFfn = names.nCpuFfn === undefined ? 0 : mostOf(settings.all(names.nCpuFfn), engine);
-  const placement: Placement = {
+  const placement: LlamaPlacement = {
     ...(early.length > 0 && { overrides: early }),
     ...(late.length > 0 && { lateOverrides: late }),
     ...(cpuMoe && { cpuMoe }),

@@ -13,7 +13,7 @@ import { MappedModel } from "./mapped-model.ts";
 import { copyIntoMemories, mapIntoArenas } from "./memories.ts";
 
 /** Which tensors to map, and how. With no placement at all: every tensor of the model. */
-export interface MapModelOptions extends Placement {
+export type MapModelOptions = Placement & {
   /** The pass the placement is for. @defaultValue `"llama.cpp"` */
   readonly pass?: PassName;
   /**
@@ -23,7 +23,7 @@ export interface MapModelOptions extends Placement {
   readonly copy?: boolean;
   /** Rejects with `PREFAULT_ABORTED` as soon as it fires, and leaves nothing mapped or open. */
   readonly signal?: AbortSignal | undefined;
-}
+};
 
 /**
  * Lays the tensors a placement leaves on the CPU into shared WebAssembly memory, without copying a
@@ -70,7 +70,7 @@ export async function mapModel(path: string, options: MapModelOptions = {}): Pro
   }
 }
 
-function cpuTensors(model: Model, placement: Placement, pass: PassName | undefined): Tensor[] {
+function cpuTensors(model: Model, placement: Placement, pass?: PassName): Tensor[] {
   const { runs } = planPass(model, placement, pass);
   // The reference lists a tied embedding twice.
   const listed = new Set(runs.flatMap((run) => run.regions.map(({ tensor }) => tensor)));

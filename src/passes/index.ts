@@ -3,8 +3,16 @@ import type { Model } from "../model/model.ts";
 import { companionPlan } from "./companion.ts";
 import { ikLlamaCpp } from "./llama/ik-llama-cpp.ts";
 import { llamaCpp } from "./llama/llama-cpp.ts";
-import { indexModel, type ModelPlan, PASS_NAMES, type Pass, type PassName } from "./pass.ts";
-import { checkPlacement, type Placement } from "./placement.ts";
+import { checkOverrides } from "./llama/placement.ts";
+import {
+  indexModel,
+  type ModelPlan,
+  PASS_NAMES,
+  type Pass,
+  type PassName,
+  type PlacementOf,
+} from "./pass.ts";
+import { checkPlacement } from "./placement.ts";
 import { cudaHybrid } from "./sharpinference/cuda-hybrid.ts";
 import { cudaHybridGdn } from "./sharpinference/cuda-hybrid-gdn.ts";
 import { forward } from "./sharpinference/forward.ts";
@@ -19,6 +27,7 @@ export {
   placementOfNodeLlamaCpp,
 } from "./llama/node-llama-cpp.ts";
 export { parseOverrides, type TensorOverride } from "./llama/overrides.ts";
+export type { LlamaPlacement } from "./llama/placement.ts";
 export {
   type Elsewhere,
   type IndexedModel,
@@ -29,14 +38,17 @@ export {
   type PassName,
   type PassPlan,
   type PassRun,
+  type Placement,
+  type PlacementOf,
   type PlannedTensor,
   type UnplannedTensor,
 } from "./pass.ts";
-export type { Placement } from "./placement.ts";
+export type { CommonPlacement } from "./placement.ts";
 export { embeddingStaysOnCpu } from "./sharpinference/embedding.ts";
+export type { ReferencePlacement } from "./sharpinference/placement.ts";
 
-/** Every pass under its name in `--pass`. */
-export const PASSES: Readonly<Record<PassName, Pass>> = {
+/** Every pass under its name in `--engine`. */
+const PASSES: { readonly [Name in PassName]: Pass<PlacementOf<Name>> } = {
   "llama.cpp": llamaCpp,
   "ik_llama.cpp": ikLlamaCpp,
   forward,
@@ -46,6 +58,11 @@ export const PASSES: Readonly<Record<PassName, Pass>> = {
   "vulkan-hybrid-gdn": vulkanHybridGdn,
   "hybrid-gdn": hybridGdn,
 };
+
+/** The pass of a name, with the placement that it takes. */
+export function passOf<Name extends PassName>(name: Name): Pass<PlacementOf<Name>> {
+  return PASSES[name] as unknown as Pass<PlacementOf<Name>>;
+}
 
 export function isPassName(name: string): name is PassName {
   return (PASS_NAMES as readonly string[]).includes(name);
@@ -60,10 +77,10 @@ export function isPassName(name: string): name is PassName {
  * `PREFAULT_UNKNOWN_TENSOR` for a pattern that matches nothing or a tensor that the pass needs,
  * `PREFAULT_INVALID_MODEL` for metadata that cannot be.
  */
-export function planPass(
+export function planPass<Name extends PassName = "llama.cpp">(
   model: Model,
-  placement: Placement = {},
-  pass: PassName = "llama.cpp",
+  placement: PlacementOf<Name> = {} as PlacementOf<Name>,
+  pass: Name = "llama.cpp" as Name,
 ): ModelPlan {
   // A caller without types may give any name.
   if (!isPassName(pass)) {
@@ -73,9 +90,10 @@ export function planPass(
     );
   }
   checkPlacement(placement);
+  checkOverrides(placement);
   const plan =
     (model.kind ?? "model") === "model"
-      ? PASSES[pass](indexModel(model), placement)
+      ? passOf<Name>(pass)(indexModel(model), placement)
       : companionPlan(model, pass);
   return { ...plan, notes: [...(model.notes ?? []), ...plan.notes], model };
 }

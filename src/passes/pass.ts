@@ -2,7 +2,8 @@ import type { Gate } from "../gate.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import { type HyperParameters, readHyperParameters } from "./gguf/hyper-parameters.ts";
 import { TensorIndex } from "./gguf/tensor-index.ts";
-import type { Placement } from "./placement.ts";
+import type { LlamaPlacement } from "./llama/placement.ts";
+import type { ReferencePlacement } from "./sharpinference/placement.ts";
 
 /** The passes, as `--pass` spells them. */
 export const PASS_NAMES = [
@@ -75,7 +76,18 @@ export interface ModelPlan extends PassPlan {
 }
 
 /** Pure: the same model and placement give the same plan, and no file is opened (defect D10). */
-export type Pass = (model: IndexedModel, placement: Placement) => PassPlan;
+export type Pass<P> = (model: IndexedModel, placement: P) => PassPlan;
+
+export type LlamaPass = Pass<LlamaPlacement>;
+export type ReferencePass = Pass<ReferencePlacement>;
+
+/** The placement of any engine. */
+export type Placement = LlamaPlacement | ReferencePlacement;
+
+/** The placement that a pass takes. */
+export type PlacementOf<Name extends PassName> = Name extends "llama.cpp" | "ik_llama.cpp"
+  ? LlamaPlacement
+  : ReferencePlacement;
 
 /**
  * Prepares a model for any number of passes.

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Model } from "../../src/model/model.ts";
 import { openModel } from "../../src/model/open-model.ts";
-import { type ModelPlan, type Placement, planPass } from "../../src/passes/index.ts";
+import { type LlamaPlacement, type ModelPlan, planPass } from "../../src/passes/index.ts";
 import { type ModelKind, writeSyntheticModel } from "../models/synthetic-model.ts";
 import { type Buffers, buffersInEngine, type Load, whyNoEngine } from "./engine.ts";
 import { mappedTensors, namesOf } from "./planned.ts";
 
 interface Case {
-  readonly placement: Placement;
+  readonly placement: LlamaPlacement;
   /** What llama-server hands to llama.cpp for it, written out from its `common/arg.cpp`. */
   readonly load: Load;
 }

@@ -45,7 +45,7 @@ describe("a target", () => {
     const regions = [{ path: "/absent", offset: 7, byteLength: 9 }];
     expect(await resolveTarget(regions)).toEqual({
       models: [],
-      runs: [{ regions }],
+      runs: [{ kind: "files", regions }],
       failures: [],
       notes: [],
     });

@@ -9,13 +9,13 @@ import {
 } from "../gguf/tensor-names.ts";
 import type {
   IndexedModel,
-  Pass,
+  LlamaPass,
   PassName,
   PassPlan,
   PlannedTensor,
   UnplannedTensor,
 } from "../pass.ts";
-import { clampGpuLayers, invalidOption, type Placement, wholeNumber } from "../placement.ts";
+import { clampGpuLayers, invalidOption, wholeNumber } from "../placement.ts";
 import { isLazyTable, LAZY_REASON } from "../sharpinference/listing.ts";
 import {
   cpuMoeRule,
@@ -25,6 +25,7 @@ import {
   overrideRule,
   resolveOverrides,
 } from "./overrides.ts";
+import type { LlamaPlacement } from "./placement.ts";
 import { repackNotes } from "./repack.ts";
 
 /** How an engine of the llama.cpp family divides blocks and head between CPU and GPU. */
@@ -58,7 +59,7 @@ const COPYING_BUFFER = /^(CPU_.+|AMX)$/;
  * llama.cpp: `-ngl` counts from the tail and the output head goes first, so `-ngl 1` offloads the
  * head alone and `-ngl L` leaves block 0 on the CPU. MTP blocks count.
  */
-export const llamaCpp: Pass = (model, placement) => {
+export const llamaCpp: LlamaPass = (model, placement) => {
   const most = model.hyper.allBlocks + 1;
   const gpuLayers = clampGpuLayers(placement, most);
   return planSplit("llama.cpp", model, placement, {
@@ -71,7 +72,7 @@ export const llamaCpp: Pass = (model, placement) => {
 export function planSplit(
   pass: PassName,
   model: IndexedModel,
-  placement: Placement,
+  placement: LlamaPlacement,
   split: SplitRule,
 ): PassPlan {
   const { index, hyper } = model;
@@ -147,7 +148,7 @@ function firstGlobalBlock({ slides }: HyperParameters): number {
   return Math.max(slides.indexOf(false), 0);
 }
 
-function rulesOf(placement: Placement): OverrideRule[] {
+function rulesOf(placement: LlamaPlacement): OverrideRule[] {
   const moeBlocks = blockCount("nCpuMoe", placement.nCpuMoe);
   const ffnBlocks = blockCount("nCpuFfn", placement.nCpuFfn);
   return [

@@ -1,4 +1,5 @@
-import { invalidOption, type Placement } from "../placement.ts";
+import { invalidOption } from "../placement.ts";
+import type { LlamaPlacement } from "./placement.ts";
 
 /** The fields of node-llama-cpp's `LlamaModelOptions`, or of a loaded `LlamaModel`, that matter. */
 export interface NodeLlamaCppModel {
@@ -24,7 +25,7 @@ export interface NodeLlamaCppModel {
 export type NodeLlamaCppPlacement =
   | {
       readonly known: true;
-      readonly placement: Placement;
+      readonly placement: LlamaPlacement;
       /** What to sweep, when the options named it. */
       readonly modelPath: string | undefined;
       readonly notes: readonly string[];
@@ -49,7 +50,7 @@ export function placementOfNodeLlamaCpp(model: NodeLlamaCppModel): NodeLlamaCppP
   }
   const { lazyMode = false } = model;
   const readsWhole = lazyMode === false || lazyMode === "off";
-  const placement: Placement = { gpuLayers, ...(readsWhole && { lazyTables: "include" }) };
+  const placement: LlamaPlacement = { gpuLayers, ...(readsWhole && { lazyTables: "include" }) };
   return { known: true, placement, modelPath, notes: copyNotes(model) };
 }
 

@@ -5,7 +5,8 @@ import {
   ROUTED_EXPERTS,
 } from "../gguf/tensor-names.ts";
 import type { IndexedModel } from "../pass.ts";
-import { byteCount, type Placement } from "../placement.ts";
+import { byteCount } from "../placement.ts";
+import type { ReferencePlacement } from "./placement.ts";
 
 /** Below this share of experts in the GPU's cache, computing them on the CPU is faster. */
 const CPU_BELOW_RATIO = 0.5;
@@ -28,7 +29,7 @@ const ASSUMED: CpuMoeDecision = {
 /** cuda-hybrid: what the planner left for the cache, against the experts of the GPU layers. */
 export function decideByCacheBudget(
   model: IndexedModel,
-  placement: Placement,
+  placement: ReferencePlacement,
   gpuLayers: number,
 ): CpuMoeDecision {
   return decide(model, placement, gpuLayers, (perExpert) => {
@@ -39,7 +40,7 @@ export function decideByCacheBudget(
 }
 
 /** The GDN passes: what the VRAM holds besides everything else, against all experts. */
-export function decideByVram(model: IndexedModel, placement: Placement): CpuMoeDecision {
+export function decideByVram(model: IndexedModel, placement: ReferencePlacement): CpuMoeDecision {
   return decide(model, placement, model.hyper.layers, (perExpert) => {
     if (placement.vramBytes === undefined) return undefined;
     const vram = byteCount("vramBytes", placement.vramBytes);
@@ -51,7 +52,7 @@ export function decideByVram(model: IndexedModel, placement: Placement): CpuMoeD
 
 function decide(
   model: IndexedModel,
-  placement: Placement,
+  placement: ReferencePlacement,
   layers: number,
   slots: (perExpertBytes: number) => number | undefined,
 ): CpuMoeDecision {

@@ -6,11 +6,11 @@ import {
   ROUTED_EXPERTS,
   ROUTER,
 } from "../gguf/tensor-names.ts";
-import type { Pass } from "../pass.ts";
-import { gpuFfnLayers, rejectLlamaOptions } from "../placement.ts";
+import type { ReferencePass } from "../pass.ts";
 import { decideByVram } from "./cpu-moe.ts";
 import { isEmbeddingOnCpu } from "./embedding.ts";
 import { Listing, layersBetween, WHERE } from "./listing.ts";
+import { gpuFfnLayers, rejectLlamaOptions } from "./placement.ts";
 import { listEmbedding } from "./trunk.ts";
 
 /**
@@ -20,7 +20,7 @@ import { listEmbedding } from "./trunk.ts";
  * Mended: FFN layers that are on the GPU are not listed (D5); with a cache of experts on the GPU the
  * mapping behind it is (D7), as in the hybrid passes.
  */
-export const cudaHybridGdn: Pass = (model, placement) => {
+export const cudaHybridGdn: ReferencePass = (model, placement) => {
   rejectLlamaOptions("cuda-hybrid-gdn", placement);
   const { hyper } = model;
   const listing = new Listing("cuda-hybrid-gdn", model, placement);

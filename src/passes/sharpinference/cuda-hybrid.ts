@@ -8,11 +8,12 @@ import {
   ROUTED_EXPERTS,
   ROUTER,
 } from "../gguf/tensor-names.ts";
-import type { Pass } from "../pass.ts";
-import { clampGpuLayers, rejectLlamaOptions } from "../placement.ts";
+import type { ReferencePass } from "../pass.ts";
+import { clampGpuLayers } from "../placement.ts";
 import { decideByCacheBudget } from "./cpu-moe.ts";
 import { isEmbeddingOnCpu } from "./embedding.ts";
 import { Listing, layersBetween, WHERE } from "./listing.ts";
+import { rejectLlamaOptions } from "./placement.ts";
 import { listAttention, listEmbedding, listFeedForward } from "./trunk.ts";
 
 /**
@@ -20,7 +21,7 @@ import { listAttention, listEmbedding, listFeedForward } from "./trunk.ts";
  *
  * Mended: PLE tensors of GPU layers are uploaded, so they are not listed (defect D11).
  */
-export const cudaHybrid: Pass = (model, placement) => {
+export const cudaHybrid: ReferencePass = (model, placement) => {
   rejectLlamaOptions("cuda-hybrid", placement);
   const { hyper } = model;
   const listing = new Listing("cuda-hybrid", model, placement);

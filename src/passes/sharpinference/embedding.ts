@@ -1,7 +1,7 @@
 import type { Tensor } from "../../model/model.ts";
 import { EMBEDDING, OUTPUT } from "../gguf/tensor-names.ts";
 import type { IndexedModel, PassName } from "../pass.ts";
-import type { Placement } from "../placement.ts";
+import type { ReferencePlacement } from "./placement.ts";
 
 /** Largest GPU buffer, in bytes, that the reference addresses: sizes are signed 32-bit there. */
 const LARGEST_BUFFER = 2 ** 31 - 1;
@@ -54,7 +54,7 @@ export function embeddingStaysOnCpu(pass: PassName, model: IndexedModel): boolea
 export function isEmbeddingOnCpu(
   pass: PassName,
   model: IndexedModel,
-  placement: Placement,
+  placement: ReferencePlacement,
 ): boolean {
   const where = placement.embedding ?? "auto";
   return where === "auto" ? embeddingStaysOnCpu(pass, model) : where === "cpu";

@@ -14,9 +14,9 @@ import {
   ROUTER,
   SHARED_EXPERTS,
 } from "../gguf/tensor-names.ts";
-import type { Pass } from "../pass.ts";
-import { rejectGpuLayers, rejectLlamaOptions } from "../placement.ts";
+import type { ReferencePass } from "../pass.ts";
 import { Listing, layersBetween, WHERE } from "./listing.ts";
+import { rejectGpuLayers, rejectLlamaOptions } from "./placement.ts";
 import { hasSlot, listEmbeddingOfCpuPass } from "./trunk.ts";
 
 /**
@@ -26,7 +26,7 @@ import { hasSlot, listEmbeddingOfCpuPass } from "./trunk.ts";
  * (D2, D3); the per-layer embeddings are listed (D4); a tied embedding is listed once (D6); GPU
  * layers are refused, where the reference sweeps the whole model beside its GPU pass (D1).
  */
-export const forward: Pass = (model, placement) => {
+export const forward: ReferencePass = (model, placement) => {
   rejectLlamaOptions("forward", placement);
   rejectGpuLayers("forward", placement);
   const { hyper } = model;

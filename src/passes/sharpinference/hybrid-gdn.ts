@@ -9,9 +9,9 @@ import {
   ROUTER,
   SHARED_EXPERTS,
 } from "../gguf/tensor-names.ts";
-import type { Pass } from "../pass.ts";
-import { rejectGpuLayers, rejectLlamaOptions } from "../placement.ts";
+import type { ReferencePass } from "../pass.ts";
 import { Listing, layersBetween, WHERE } from "./listing.ts";
+import { rejectGpuLayers, rejectLlamaOptions } from "./placement.ts";
 import { listEmbeddingOfCpuPass } from "./trunk.ts";
 
 /**
@@ -20,7 +20,7 @@ import { listEmbeddingOfCpuPass } from "./trunk.ts";
  *
  * Mended as {@link forward}: D1, D2, D3 and D6.
  */
-export const hybridGdn: Pass = (model, placement) => {
+export const hybridGdn: ReferencePass = (model, placement) => {
   rejectLlamaOptions("hybrid-gdn", placement);
   rejectGpuLayers("hybrid-gdn", placement);
   const { hyper } = model;

@@ -1,9 +1,10 @@
 import { isMoeLayer } from "../gguf/hyper-parameters.ts";
 import { isHeadTensor, ROUTED_EXPERTS } from "../gguf/tensor-names.ts";
-import type { Pass } from "../pass.ts";
-import { clampGpuLayers, rejectLlamaOptions } from "../placement.ts";
+import type { ReferencePass } from "../pass.ts";
+import { clampGpuLayers } from "../placement.ts";
 import { isEmbeddingOnCpu } from "./embedding.ts";
 import { Listing, layersBetween, WHERE } from "./listing.ts";
+import { rejectLlamaOptions } from "./placement.ts";
 import { listAttention, listEmbedding, listFeedForward } from "./trunk.ts";
 
 /**
@@ -11,7 +12,7 @@ import { listAttention, listEmbedding, listFeedForward } from "./trunk.ts";
  * CPU-MoE here: `cpuMoe` is ignored, and a miss of the GPU's expert cache is computed on the CPU
  * straight from the mapping.
  */
-export const hybrid: Pass = (model, placement) => {
+export const hybrid: ReferencePass = (model, placement) => {
   rejectLlamaOptions("hybrid", placement);
   const { hyper } = model;
   const listing = new Listing("hybrid", model, placement);

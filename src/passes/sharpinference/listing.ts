@@ -18,7 +18,8 @@ import type {
   PlannedTensor,
   UnplannedTensor,
 } from "../pass.ts";
-import { LAZY_TABLE_BYTES, type Placement } from "../placement.ts";
+import { LAZY_TABLE_BYTES } from "../placement.ts";
+import type { ReferencePlacement } from "./placement.ts";
 
 /** What makes a part CPU-resident: the second half of every reason. */
 export const WHERE = {
@@ -35,11 +36,11 @@ export class Listing {
   readonly notes: string[] = [];
   readonly #pass: PassName;
   readonly #model: IndexedModel;
-  readonly #placement: Placement;
+  readonly #placement: ReferencePlacement;
   readonly #entries: PlannedTensor[] = [];
   readonly #listed = new Set<Tensor>();
 
-  constructor(pass: PassName, model: IndexedModel, placement: Placement) {
+  constructor(pass: PassName, model: IndexedModel, placement: ReferencePlacement) {
     this.#pass = pass;
     this.#model = model;
     this.#placement = placement;
@@ -145,7 +146,7 @@ export class Listing {
 
 export const LAZY_REASON = "lazy table over 4 GiB, a token reads a few rows";
 
-export function isLazyTable(tensor: Tensor, placement: Placement): boolean {
+export function isLazyTable(tensor: Tensor, placement: ReferencePlacement): boolean {
   if (placement.reference === true || placement.lazyTables === "include") return false;
   return tensor.name === PER_LAYER_TABLE && tensor.byteLength > LAZY_TABLE_BYTES;
 }

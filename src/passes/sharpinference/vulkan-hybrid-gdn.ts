@@ -1,10 +1,10 @@
 import { isMoeLayer } from "../gguf/hyper-parameters.ts";
 import { DENSE_FFN, isHeadTensor, ROUTED_EXPERTS, ROUTER } from "../gguf/tensor-names.ts";
-import type { Pass } from "../pass.ts";
-import { gpuFfnLayers, rejectLlamaOptions } from "../placement.ts";
+import type { ReferencePass } from "../pass.ts";
 import { decideByVram } from "./cpu-moe.ts";
 import { isEmbeddingOnCpu } from "./embedding.ts";
 import { Listing, layersBetween, WHERE } from "./listing.ts";
+import { gpuFfnLayers, rejectLlamaOptions } from "./placement.ts";
 import { listEmbedding } from "./trunk.ts";
 
 /**
@@ -14,7 +14,7 @@ import { listEmbedding } from "./trunk.ts";
  * Mended: the router is listed when experts run on the CPU, and the experts when the GPU caches
  * some of them (D7).
  */
-export const vulkanHybridGdn: Pass = (model, placement) => {
+export const vulkanHybridGdn: ReferencePass = (model, placement) => {
   rejectLlamaOptions("vulkan-hybrid-gdn", placement);
   const { hyper } = model;
   const listing = new Listing("vulkan-hybrid-gdn", model, placement);

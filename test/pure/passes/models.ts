@@ -2,10 +2,10 @@ import type { MetadataValue, Model, Tensor } from "../../../src/model/model.ts";
 import {
   type IndexedModel,
   indexModel,
-  PASSES,
   type PassName,
   type PassPlan,
   type Placement,
+  passOf,
 } from "../../../src/passes/index.ts";
 
 /** What a model in memory should have. Everything defaults to a small dense model, tied or not. */
@@ -112,7 +112,7 @@ export function indexed(shape: Shape): IndexedModel {
 }
 
 export function plan(pass: PassName, shape: Shape, placement: Placement = {}): PassPlan {
-  return PASSES[pass](indexed(shape), placement);
+  return passOf(pass)(indexed(shape), placement);
 }
 
 /** The names that a plan lists, in order, all runs after another, without `blk.` and `.weight`. */

@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import {
   embeddingStaysOnCpu,
   indexModel,
+  type LlamaPlacement,
   PASS_NAMES,
   type PassName,
-  type Placement,
   placementOfNodeLlamaCpp,
   planPass,
 } from "../../../src/passes/index.ts";
@@ -49,7 +49,7 @@ test.each([
   ["overrides", [{ pattern: 1n, buffer: "CPU" }]],
   ["lateOverrides", [null]],
 ])("%s: %o is a usage error that names the option", (name, value) => {
-  const placement = { [name]: value } as Placement;
+  const placement = { [name]: value } as LlamaPlacement;
   expect(() => planPass(modelOf({ layers: 2 }), placement)).toThrow(
     expect.objectContaining({
       code: "PREFAULT_INVALID_OPTION",

@@ -3,10 +3,10 @@ import { describe, expect, test } from "vitest";
 import {
   indexModel,
   PASS_NAMES,
-  PASSES,
   type PassName,
   type PassPlan,
   type Placement,
+  passOf,
 } from "../../../src/passes/index.ts";
 import { modelOf, type Shape } from "./models.ts";
 
@@ -41,7 +41,7 @@ function made(pass: PassName, given: Shape, where: Placement): [PassPlan, number
   const model = indexModel(modelOf({ ...given, gdn: pass.endsWith("gdn") }));
   const onCpu = pass === "forward" || pass === "hybrid-gdn";
   return [
-    PASSES[pass](model, { ...where, ...(onCpu ? { gpuLayers: 0 } : {}) }),
+    passOf(pass)(model, { ...where, ...(onCpu ? { gpuLayers: 0 } : {}) }),
     model.index.tensors.length,
   ];
 }
@@ -107,7 +107,7 @@ test("the order of rules decides for llama.cpp: whatever -ot puts first is where
         { pattern: ".", buffer: "CPU" },
         { pattern: ".", buffer: "CUDA0" },
       ];
-      const plan = PASSES["llama.cpp"](model, { gpuLayers, overrides: everything, mtp: true });
+      const plan = passOf("llama.cpp")(model, { gpuLayers, overrides: everything, mtp: true });
       expect(cpuSet(plan).size).toBe(model.index.tensors.length);
     }),
   );

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { TensorIndex } from "../../../src/passes/gguf/tensor-index.ts";
-import { indexModel, PASS_NAMES, PASSES, type PassName } from "../../../src/passes/index.ts";
+import { indexModel, PASS_NAMES, type PassName, passOf } from "../../../src/passes/index.ts";
 import { modelOf, plan, type Shape } from "./models.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -62,7 +62,7 @@ test.each(PASS_NAMES)("%s plans a model of 100,000 tensors in linearly many look
   const lookups = (layers: number, planned: PassName) => {
     const model = indexModel(modelOf({ layers, experts: 4, shared: true, gdn }));
     const find = vi.spyOn(TensorIndex.prototype, "find");
-    const made = PASSES[planned](model, { cpuMoe: true });
+    const made = passOf(planned)(model, { cpuMoe: true });
     const count = find.mock.calls.length;
     find.mockRestore();
     return { count, tensors: model.index.tensors.length, made };
