@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+
+export const MIB = 1024 ** 2;
+
+/** Runs a program of the guest. @returns what it wrote on stdout */
+export function run(name: string, ...args: string[]): string {
+  return execFileSync(name, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Mounts the disk of that name, once. @returns where */
+export function disk(name: string): string {
+  const folder = join("/mnt", name);
+  if (existsSync(folder)) return folder;
+  mkdirSync(folder);
+  run("mount", device(name), folder);
+  return folder;
+}
+
+/** The block device of the disk of that name, found by the label of its file system. */
+export function device(name: string): string {
+  return run("findfs", `LABEL=${name}`).trim();
+}
+
+/** Writes a file without holes, to the disk. @returns its path */
+export function writeFile(path: string, byteLength: number): string {
+  const fd = openSync(path, "w");
+  const block = Buffer.alloc(MIB, "weights of a model ");
+  for (let at = 0; at < byteLength; at += MIB) {
+    writeSync(fd, block, 0, Math.min(MIB, byteLength - at));
+  }
+  fsyncSync(fd);
+  closeSync(fd);
+  return path;
+}
+
+/** Empties the page cache, and proves it of the file. */
+export function makeCold(path: string): void {
+  for (let round = 0; round < 10; round++) {
+    run("sync");
+    writeFileSync("/proc/sys/vm/drop_caches", "3");
+    if (judgedBytes(path) === 0) return;
+  }
+  assert.equal(judgedBytes(path), 0, `${path} is not cold`);
+}
+
+/** Bytes of the file in the page cache, as util-linux's `fincore` counts them. */
+export function judgedBytes(path: string): number {
+  return Number(run("fincore", "--bytes", "--noheadings", "--output", "RES", path));
+}
