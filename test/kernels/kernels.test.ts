@@ -10,7 +10,7 @@ import { type Boot, boot, emulatorOf } from "./machine/qemu.ts";
 /** Of one guest, from power on to power off. */
 const BOOT_MS = 300_000;
 
-describe.each(KERNELS)("Linux $title", (kernel) => {
+describe.each(KERNELS.map((kernel) => [kernel.title, kernel] as const))("Linux %s", (_, kernel) => {
   let booted: Boot | undefined;
   let unavailable: string | undefined;
 
@@ -19,8 +19,7 @@ describe.each(KERNELS)("Linux $title", (kernel) => {
     const image = unavailable === undefined ? await imageOrReason() : undefined;
     if (image === undefined) return;
     booted = await boot(kernel, image, BOOT_MS);
-    const { messages, seconds } = booted;
-    console.log(`Linux ${kernel.title}: ${messages.length} cases in ${seconds.toFixed(0)} s`);
+    console.log(summary(kernel.title, booted));
   }, 2 * BOOT_MS);
 
   async function imageOrReason(): Promise<Image | undefined> {
@@ -33,7 +32,7 @@ describe.each(KERNELS)("Linux $title", (kernel) => {
     }
   }
 
-  test.for(cases)("$name", ({ name }, { skip }) => {
+  test.for(cases.map((each) => [each.name] as const))("%s", ([name], { skip }) => {
     if (unavailable !== undefined) return skip(unavailable);
     const message: Message | undefined = booted?.messages.find((each) => each.case === name);
     if (message?.skipped !== undefined) return skip(message.skipped);
@@ -42,6 +41,17 @@ describe.each(KERNELS)("Linux $title", (kernel) => {
       `nothing came from the guest; its console ended:\n${booted?.tail}`,
     ).toBeDefined();
     expect(message?.ok, String(message?.detail)).toBe(true);
-    console.log(`${name} (${message?.seconds} s): ${JSON.stringify(message?.detail)}`);
   });
 });
+
+/** What was seen in the guest, a line for each case. */
+function summary(title: string, { messages, seconds }: Boot): string {
+  const lines = messages.map(({ case: name, ok, seconds, skipped, detail }) => {
+    const outcome = skipped === undefined ? (ok ? "passed" : "FAILED") : "skipped";
+    const seen = skipped ?? (ok && detail !== undefined ? JSON.stringify(detail) : "");
+    return `  ${outcome} in ${seconds} s: ${name} ${seen}`;
+  });
+  return [`Linux ${title}: from power on to power off ${seconds.toFixed(0)} s`, ...lines].join(
+    "\n",
+  );
+}

@@ -15,13 +15,14 @@ export interface CliOptions {
   /** The folder of a cgroup to join before it starts. */
   readonly cgroup?: string;
   readonly env?: Readonly<Record<string, string>>;
+  readonly uid?: number;
   /** Killed then. @defaultValue a minute */
   readonly timeoutMs?: number;
 }
 
 /** Runs the installed command. */
 export async function cli(args: readonly string[], options: CliOptions = {}): Promise<Ended> {
-  const { cgroup, env = {}, timeoutMs = 60_000 } = options;
+  const { cgroup, env = {}, uid, timeoutMs = 60_000 } = options;
   const command = ["node", CLI, ...args];
   const join = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
   const [name = "", ...rest] = cgroup ? ["sh", "-c", join, cgroup, ...command] : command;
@@ -31,6 +32,7 @@ export async function cli(args: readonly string[], options: CliOptions = {}): Pr
     stdio: ["ignore", "pipe", "pipe"],
     timeout: timeoutMs,
     killSignal: "SIGKILL",
+    ...(uid === undefined ? {} : { uid, gid: uid }),
   });
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

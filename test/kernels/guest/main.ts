@@ -24,13 +24,17 @@ for (const each of cases.filter(({ name }) =>
 process.exit(0);
 
 async function outcome({ run, seconds = DEFAULT_SECONDS }: GuestCase) {
-  const over = sleep(seconds * 1000, undefined, { ref: false }).then(() => {
-    throw new Error(`it took more than ${seconds} s`);
-  });
+  const done = new AbortController();
+  const over = sleep(seconds * 1000, undefined, done).then(
+    () => Promise.reject(new Error(`it took more than ${seconds} s`)),
+    () => undefined,
+  );
   try {
     return { ok: true, detail: await Promise.race([run(guest), over]) };
   } catch (error) {
     if (error instanceof Skip) return { ok: true, skipped: error.message };
     return { ok: false, detail: error instanceof Error ? error.stack : String(error) };
+  } finally {
+    done.abort();
   }
 }

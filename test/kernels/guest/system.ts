@@ -6,10 +6,12 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readFileSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { MappedDevice } from "./mapper.ts";
 
 export const MIB = 1024 ** 2;
 
@@ -30,6 +32,20 @@ export function disk(name: string): string {
 /** The block device of the disk of that name, found by the label of its file system. */
 export function device(name: string): string {
   return run("findfs", `LABEL=${name}`).trim();
+}
+
+let overlaid: { readonly folder: string; readonly mapped: MappedDevice } | undefined;
+
+/** A disk with a device-mapper device over it, mounted. */
+export function mappedDisk() {
+  if (overlaid === undefined) {
+    const folder = "/mnt/mapped";
+    const mapped = new MappedDevice("over", device("mapped"));
+    mkdirSync(folder);
+    run("mount", mapped.path, folder);
+    overlaid = { folder, mapped };
+  }
+  return overlaid;
 }
 
 /** Writes a file without holes, to the disk. @returns its path */
@@ -57,4 +73,11 @@ export function makeCold(path: string): void {
 /** Bytes of the file in the page cache, as util-linux's `fincore` counts them. */
 export function judgedBytes(path: string): number {
   return Number(run("fincore", "--bytes", "--noheadings", "--output", "RES", path));
+}
+
+/** Requests of the disk that reached it, and sectors they read (kernel Documentation/block/stat.rst). */
+export function readsOf(name: string): { readonly requests: number; readonly sectors: number } {
+  const stat = readFileSync(`/sys/class/block/${basename(device(name))}/stat`, "utf8");
+  const [requests = 0, , sectors = 0] = stat.trim().split(/ +/).map(Number);
+  return { requests, sectors };
 }

@@ -21,7 +21,7 @@ export const DISKS: readonly Disk[] = [
 ];
 
 /** Sparse: an image costs what is written to it. */
-const DISK_BYTES = 512 * 1024 ** 2;
+const DISK_BYTES = 2 * 1024 ** 3;
 
 /** Without what the oldest kernel of the table does not know, but a newer `mkfs` turns on. */
 const FORMATS = {
@@ -47,7 +47,7 @@ export function diskArguments(): string[] {
 }
 
 function image({ name, fileSystem }: Disk): string {
-  return cached(`disks/${name}.img`, (path) => {
+  return cached(`disks/${name}-${DISK_BYTES}.img`, (path) => {
     const fd = openSync(path, "w");
     ftruncateSync(fd, DISK_BYTES);
     closeSync(fd);

@@ -2,6 +2,7 @@ import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync 
 import { join } from "node:path";
 import { build } from "esbuild";
 import { bundleRunner } from "../../conformance/installation.ts";
+import { writeSyntheticModel } from "../../models/synthetic-model.ts";
 import type { Kernel } from "../kernels.ts";
 import { CACHE, cached } from "./cache.ts";
 import { command } from "./command.ts";
@@ -62,10 +63,12 @@ async function testedLayer(kernel: Kernel): Promise<string> {
     format: "esm",
     platform: "node",
     target: "node20",
-    packages: "external",
+    external: ["koffi", "prefault"],
     logLevel: "error",
   });
   await bundleRunner(join(layer, "app/conformance"));
+  const model = join(layer, "app/model.gguf");
+  await writeSyntheticModel({ kind: "moe", path: model, targetBytes: 16 * 1024 ** 2 });
   writeFileSync(join(layer, "app/kernel.json"), JSON.stringify(kernel));
   cpSync(join(ROOT, "test/kernels/guest/init"), join(layer, "init"));
   const path = `${layer}.cpio`;
