@@ -17,7 +17,7 @@ const looksAtPageCache = { retry: 2 };
  * Boots the kernels that the README names, each in QEMU: a quarter of an hour. Only where it is asked
  * for, by `npx vitest run --project kernels`.
  */
-const kernels = process.argv.includes("kernels")
+const kernels = process.argv.some((argument) => /^(--project=)?kernels$/.test(argument))
   ? [
       {
         test: {

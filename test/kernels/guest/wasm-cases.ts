@@ -21,7 +21,7 @@ export const wasmCases: readonly GuestCase[] = [
   {
     name: "WASM sorts, merges and cuts regions like its scalar twins",
     async run() {
-      const memory = new RegionMemory();
+      const memory = new RegionMemory("WebAssembly");
       const { kernels } = memory;
       const check = (agrees: Parameters<typeof compare>[0]) => fc.assert(compare(agrees), RUNS);
       check((regions) => {
