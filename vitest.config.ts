@@ -14,6 +14,25 @@ const cage = `--import=${pathToFileURL("test/cage/preload.mjs")}`;
 const looksAtPageCache = { retry: 2 };
 
 /**
+ * Boots the kernels that the README names, each in QEMU: a quarter of an hour. Only where it is asked
+ * for, by `npx vitest run --project kernels`.
+ */
+const kernels = process.argv.some((argument) => /^(--project=)?kernels$/.test(argument))
+  ? [
+      {
+        test: {
+          name: "kernels",
+          include: ["test/kernels/**/*.test.ts"],
+          ...built,
+          fileParallelism: false,
+          hookTimeout: 600_000,
+          sequence: { groupOrder: 7 },
+        },
+      },
+    ]
+  : [];
+
+/**
  * Grouped by what they need. The groups run one after the other: those of `pool` look at the page
  * cache of the whole machine.
  */
@@ -124,6 +143,7 @@ export default defineConfig({
           sequence: { groupOrder: 6 },
         },
       },
+      ...kernels,
     ],
   },
 });

@@ -1,0 +1,22 @@
+import { cgroupCases } from "./cgroup-cases.ts";
+import { conformanceCases } from "./conformance-cases.ts";
+import { cliCases, diskCases } from "./disk-cases.ts";
+import { failingCases } from "./failing-cases.ts";
+import { fillCases, strategyCases } from "./fill-cases.ts";
+import type { GuestCase } from "./guest.ts";
+import { kernelCases, lastCase } from "./kernel-cases.ts";
+import { wasmCases } from "./wasm-cases.ts";
+
+/** In the order they run in. */
+export const cases: readonly GuestCase[] = [
+  ...kernelCases,
+  ...fillCases,
+  ...strategyCases,
+  ...wasmCases,
+  ...conformanceCases,
+  ...diskCases,
+  ...failingCases,
+  ...cliCases,
+  ...cgroupCases,
+  lastCase,
+];

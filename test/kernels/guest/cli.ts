@@ -1,0 +1,46 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+
+const CLI = "/app/node_modules/prefault/dist/cli.js";
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly seconds: number;
+}
+
+export interface CliOptions {
+  /** The folder of a cgroup to join before it starts. */
+  readonly cgroup?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly uid?: number;
+  /** Killed then. @defaultValue a minute */
+  readonly timeoutMs?: number;
+}
+
+/** Runs the installed command. */
+export async function cli(args: readonly string[], options: CliOptions = {}): Promise<Ended> {
+  const { cgroup, env = {}, uid, timeoutMs = 60_000 } = options;
+  const command = ["node", CLI, ...args];
+  const join = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
+  const [name = "", ...rest] = cgroup ? ["sh", "-c", join, cgroup, ...command] : command;
+  const started = performance.now();
+  const child = spawn(name, rest, {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  return { code, signal, stdout, stderr, seconds: (performance.now() - started) / 1000 };
+}

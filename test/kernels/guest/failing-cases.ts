@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { truncateSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { cli } from "./cli.ts";
+import type { Guest, GuestCase } from "./guest.ts";
+import { blockOf, pageBytes } from "./raw.ts";
+import { judgedBytes, MIB, makeCold, mappedDisk, writeFile } from "./system.ts";
+
+/** Of the file systems here. */
+const BLOCK_BYTES = 4096;
+const SECTORS = BLOCK_BYTES / 512;
+
+const BYTES = 32 * MIB;
+const BAD_OFFSET = 16 * MIB + 5 * BLOCK_BYTES;
+
+/** `touch` is left out: there a read that fails is a signal, as its documentation says. */
+const STRATEGIES = ["auto", "read"] as const;
+
+/** A device that fails, is slow, or a file that changes under the sweep. */
+export const failingCases: readonly GuestCase[] = [
+  ...STRATEGIES.map((strategy) => ({
+    name: `an I/O error in the middle is told with its place, and the rest is filled, with ${strategy}`,
+    run: (guest: Guest) =>
+      withBadBlock(async (path) => {
+        const { prefault } = guest.prefault;
+        const bad = BAD_OFFSET - (BAD_OFFSET % pageBytes);
+        makeCold(path);
+        const stopped = await prefault([{ path }], { log() {}, strategy, workers: 1 });
+        const { code, errno, offset } = stopped.error ?? {};
+        assert.deepEqual([code, errno], ["PREFAULT_READ_FAILED", "EIO"], String(stopped.error));
+        assert.ok(offset !== undefined && offset >= bad && offset <= BAD_OFFSET, `${offset}`);
+        makeCold(path);
+        const options = { log() {}, strategy, workers: 1, onError: "continue" } as const;
+        const report = await prefault([{ path }], options);
+        const failures = report.failures.map(({ offset, byteLength, errno }) => ({
+          offset,
+          byteLength,
+          errno,
+        }));
+        assert.deepEqual(failures, [{ offset: bad, byteLength: pageBytes, errno: "EIO" }]);
+        // A page that could not be read may be there, not up to date.
+        assert.ok(BYTES - judgedBytes(path) <= pageBytes, `${judgedBytes(path)}`);
+        return { failures, used: report.strategy };
+      }),
+  })),
+  {
+    name: "an I/O error ends the command with status 1 and a sentence",
+    run: () =>
+      withBadBlock(async (path) => {
+        makeCold(path);
+        const { code, stderr, seconds } = await cli(["warm", path, "--no-progress"]);
+        assert.equal(code, 1);
+        assert.match(stderr, /EIO/);
+        assert.doesNotMatch(stderr, /^ +at /m);
+        return { stderr, seconds };
+      }),
+  },
+  ...(["auto", "touch", "read"] as const).map((strategy) => ({
+    name: `a file that is truncated meanwhile is told so, with ${strategy}`,
+    run: ({ prefault: { prefault } }: Guest) =>
+      withSlowDevice(async (path) => {
+        const started = prefault([{ path }], { log() {}, strategy, workers: 1 });
+        await sleep(1500);
+        truncateSync(path, MIB);
+        const { error } = await started;
+        assert.equal(error?.code, "PREFAULT_FILE_CHANGED", String(error));
+        return { message: error?.message };
+      }),
+  })),
+  {
+    name: "an abort on a slow device is obeyed soon",
+    run: ({ prefault: { prefault } }) =>
+      withSlowDevice(async (path) => {
+        const signal = AbortSignal.timeout(2000);
+        const started = performance.now();
+        const { error } = await prefault([{ path }], { log() {}, signal, workers: 2 });
+        const seconds = (performance.now() - started) / 1000;
+        assert.equal(error?.code, "PREFAULT_ABORTED", String(error));
+        assert.ok(seconds < 8, `${seconds} s`);
+        assert.ok(judgedBytes(path) < BYTES);
+        return { seconds, residentMiB: judgedBytes(path) / MIB };
+      }),
+  },
+];
+
+/** A file with one block that the device fails to read. */
+async function withBadBlock<T>(use: (path: string) => Promise<T>): Promise<T> {
+  const { folder, mapped } = mappedDisk();
+  const path = writeFile(join(folder, "bad-block"), BYTES);
+  const sector = blockOf(path, BAD_OFFSET / BLOCK_BYTES) * SECTORS;
+  mapped.reload([
+    { sectors: sector, kind: "linear" },
+    { sectors: SECTORS, kind: "error" },
+    { sectors: mapped.sectors - sector - SECTORS, kind: "linear" },
+  ]);
+  try {
+    return await use(path);
+  } finally {
+    mapped.reset();
+  }
+}
+
+/** A file on a device that takes half a second for each request. */
+async function withSlowDevice<T>(use: (path: string) => Promise<T>): Promise<T> {
+  const { folder, mapped } = mappedDisk();
+  const path = writeFile(join(folder, "slow"), BYTES);
+  makeCold(path);
+  mapped.reload([{ sectors: mapped.sectors, kind: "delay", delayMs: 500 }]);
+  try {
+    return await use(path);
+  } finally {
+    mapped.reset();
+  }
+}

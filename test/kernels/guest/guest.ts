@@ -1,0 +1,20 @@
+import type * as Package from "prefault";
+import type { Kernel } from "../kernels.ts";
+
+/** What a case runs on. */
+export interface Guest {
+  readonly kernel: Kernel;
+  /** The package as npm installed it. */
+  readonly prefault: typeof Package;
+}
+
+export interface GuestCase {
+  readonly name: string;
+  /** More than a minute, where it needs that. */
+  readonly seconds?: number;
+  /** @returns what is worth a look, for the log */
+  run(guest: Guest): Promise<unknown>;
+}
+
+/** Thrown where a kernel lacks what the case is about. */
+export class Skip extends Error {}

@@ -1,0 +1,57 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { cases } from "./guest/cases.ts";
+import type { Message } from "./guest/message.ts";
+import { KERNELS } from "./kernels.ts";
+import { Unavailable } from "./machine/cache.ts";
+import { missingPrograms } from "./machine/command.ts";
+import { type Image, makeImage } from "./machine/image.ts";
+import { type Boot, boot, emulatorOf } from "./machine/qemu.ts";
+
+/** Of one guest, from power on to power off. */
+const BOOT_MS = 300_000;
+
+describe.each(KERNELS.map((kernel) => [kernel.title, kernel] as const))("Linux %s", (_, kernel) => {
+  let booted: Boot | undefined;
+  let unavailable: string | undefined;
+
+  beforeAll(async () => {
+    unavailable = missingPrograms(emulatorOf(kernel));
+    const image = unavailable === undefined ? await imageOrReason() : undefined;
+    if (image === undefined) return;
+    booted = await boot(kernel, image, BOOT_MS);
+    console.log(summary(kernel.title, booted));
+  }, 2 * BOOT_MS);
+
+  async function imageOrReason(): Promise<Image | undefined> {
+    try {
+      return await makeImage(kernel);
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      unavailable = error.message;
+      return undefined;
+    }
+  }
+
+  test.for(cases.map((each) => [each.name] as const))("%s", ([name], { skip }) => {
+    if (unavailable !== undefined) return skip(unavailable);
+    const message: Message | undefined = booted?.messages.find((each) => each.case === name);
+    if (message?.skipped !== undefined) return skip(message.skipped);
+    expect(
+      message,
+      `nothing came from the guest; its console ended:\n${booted?.tail}`,
+    ).toBeDefined();
+    expect(message?.ok, String(message?.detail)).toBe(true);
+  });
+});
+
+/** What was seen in the guest, a line for each case. */
+function summary(title: string, { messages, seconds }: Boot): string {
+  const lines = messages.map(({ case: name, ok, seconds, skipped, detail }) => {
+    const outcome = skipped === undefined ? (ok ? "passed" : "FAILED") : "skipped";
+    const seen = skipped ?? (ok && detail !== undefined ? JSON.stringify(detail) : "");
+    return `  ${outcome} in ${seconds} s: ${name} ${seen}`;
+  });
+  return [`Linux ${title}: from power on to power off ${seconds.toFixed(0)} s`, ...lines].join(
+    "\n",
+  );
+}
