@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ControlPage, sharedBuffer } from "../../../src/control.ts";
+import { ArenaControl, sharedBuffer } from "../../../src/control/arena-control.ts";
 import { bindKernels } from "../../../src/kernels/kernels.ts";
 import { arbitraryRegions } from "../../helpers/arbitrary-regions.ts";
 import {
@@ -57,7 +57,7 @@ export const wasmCases: readonly GuestCase[] = [
       const first = 65_536;
       const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
       const bytes = new Uint8Array(sharedBuffer(memory));
-      const control = new ControlPage(sharedBuffer(memory));
+      const control = new ArenaControl(sharedBuffer(memory));
       const { touch_pages } = bindKernels(memory);
       for (let at = first; at < bytes.length; at++) bytes[at] = (at * 2_654_435_761) >>> 24;
       const place = fc.integer({ min: first, max: bytes.length });
