@@ -60,9 +60,10 @@ export class CgroupRoom {
         const used = `${mib(usageBytes)} of ${limitedBy} ${mib(limitBytes)}`;
         return { full: `the cgroup uses ${used}` };
       }
-      // While the kernel slows a thread down, the thread cannot look: it reads little at a time.
-      const left = limitedBy === "memory.high" ? unused : Math.max(room, unused);
-      bytes = Math.min(bytes, Math.max(0, left) / readers);
+      // While the kernel slows a thread down, the thread cannot look: it reads little at a time. Half
+      // of its share, since what the others are in the middle of does not show yet.
+      const left = (limitedBy === "memory.high" ? unused : Math.max(room, unused)) - kept;
+      bytes = Math.min(bytes, Math.max(0, left) / (2 * readers));
     }
     return { bytes };
   }

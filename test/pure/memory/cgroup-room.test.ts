@@ -58,8 +58,8 @@ describe("the room in a cgroup", () => {
       const found = look(root, cache, readers);
       return "bytes" in found ? found.bytes / MIB : null;
     };
-    expect(bytes(500, 4)).toBe(100);
-    expect(bytes(700, 4)).toBe(50);
+    expect(bytes(500, 4)).toBe(38.75);
+    expect(bytes(700, 4)).toBe(13.75);
     expect(bytes(880, 4)).toBeNull();
   });
 
