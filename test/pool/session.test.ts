@@ -82,7 +82,9 @@ describe("a session", () => {
   test("fills what is needed first first, wherever it lies in the file", async () => {
     const { regions, residentBytes } = await backwards("backwards");
     const controller = new AbortController();
-    const session = startPrefault(regions, { ...oneByOne, signal: controller.signal });
+    // Touched page by page: populating begins before the worker does, and may be done by then.
+    const how = { ...oneByOne, strategy: "touch", signal: controller.signal } as const;
+    const session = startPrefault(regions, how);
     expect(await session.ready("token_embd")).toBe(true);
     expect(await session.ready(0)).toBe(true);
     // Holds still what is there at this moment.
