@@ -18,7 +18,9 @@ import { SystemError } from "./system-error.ts";
 const RUSAGE_THREAD = 1; // sys/resource.h
 const MADV_DONTNEED = 4; // asm-generic/mman-common.h
 const MADV_POPULATE_READ = 22; // since 5.14
-const POSIX_FADV_DONTNEED = 4; // fcntl.h
+const POSIX_FADV_NORMAL = 0; // fcntl.h
+const POSIX_FADV_RANDOM = 1;
+const POSIX_FADV_DONTNEED = 4;
 const PROT_READ = 0x1; // sys/mman.h
 const MAP_SHARED = 0x01;
 
@@ -35,6 +37,9 @@ const SIGURG = 23; // its default action is to be ignored
 /** Binds the C library. @throws when koffi has no binary for this platform */
 export function linuxShim(): Shim {
   const libc = bindLibc();
+  const fadvise = bindExtra<(fd: number, off: number, bytes: number, advice: number) => number>(
+    "int posix_fadvise(int fd, int64_t off, int64_t bytes, int advice)",
+  );
   const background = bindBackgroundCalls();
   const syscall =
     bindExtra<
@@ -115,6 +120,10 @@ export function linuxShim(): Shim {
       const { dev, ino } = await stat(path, { bigint: true });
       return (await selfMappings()).filter((each) => each.ino === ino && each.dev === dev);
     },
+
+    // It sets a flag of the open file and reads nothing, so it does not wait for the device.
+    adviseFile: (fd, advice) =>
+      fadvise(fd, 0, 0, advice === "random" ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL) === 0,
 
     async evict(fd, offset, byteLength) {
       // Unlike the other calls it returns the error's number (posix_fadvise(3)).

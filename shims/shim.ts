@@ -53,6 +53,12 @@ export interface Shim {
    */
   zapPageTables(address: bigint, byteLength: number): boolean;
 
+  /**
+   * A hint for reads of an open file: `random` reads no more than what is asked for. Never fails; `false`
+   * where the system has no such hint.
+   */
+  adviseFile(fd: number, advice: "random" | "normal"): boolean;
+
   /** A hint over many ranges in one call, before they are filled. Never fails; as {@link advise}. */
   prefetch(ranges: readonly FileRange[]): boolean;
 

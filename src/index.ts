@@ -30,6 +30,7 @@ export {
   placementOfNodeLlamaCpp,
   planPass,
   type ReferencePlacement,
+  type RunName,
   type TensorOverride,
   type UnplannedTensor,
 } from "./passes/index.ts";

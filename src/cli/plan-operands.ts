@@ -112,7 +112,7 @@ function planPart(model: Model, { role, placement, pass }: LaunchPart, own?: Pas
   return {
     model,
     pass,
-    runs: [{ label, gate: "fits-in-free-ram", regions }],
+    runs: [{ name: "core", label, gate: "fits-in-free-ram", regions }],
     elsewhere: [],
     notes: [],
   };
