@@ -4,10 +4,17 @@ import { asPrefaultError, PrefaultError } from "../errors.ts";
 import { KILL_SWITCH } from "../gate.ts";
 import { readArguments } from "./argv.ts";
 import { evict } from "./evict.ts";
-import { addOutputFlags, addSweepFlags, type Flags } from "./flags.ts";
+import {
+  addBudgetFlags,
+  addOutputFlags,
+  addRecordFlags,
+  addSweepFlags,
+  type Flags,
+} from "./flags.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
 import { plan } from "./plan.ts";
 import { filesOfLine } from "./plan-operands.ts";
+import { record } from "./record.ts";
 import { EXIT, failure, printResult, type Result } from "./result.ts";
 import { status } from "./status.ts";
 import { warm } from "./warm.ts";
@@ -50,7 +57,7 @@ Environment:
 Exit: 0 done, or skipped because it does not fit; 1 failed; 2 usage;
 130 interrupted`;
 
-const COMMANDS = ["warm", "plan", "status", "evict"];
+const COMMANDS = ["warm", "plan", "status", "evict", "record"];
 
 /** Runs the command with the arguments that follow its name. @returns what to exit with */
 export async function runProgram(given: readonly string[], signal: AbortSignal): Promise<number> {
@@ -98,12 +105,15 @@ function createProgram(action: (run: Run) => Action): Command {
   const warming = add("warm", "make what stays on the CPU resident (the default)", warm, true);
   const planning = add("plan", "show what would be warmed, and why", plan);
   const looking = add("status", "show what is resident now, as a map", status);
-  for (const command of [warming, planning, looking]) addPlacementFlags(command);
+  const recording = add("record", "write down which routed experts an engine uses", record);
+  for (const command of [warming, planning, looking, recording]) addPlacementFlags(command);
+  for (const command of [warming, planning, looking]) addBudgetFlags(command);
+  addRecordFlags(recording);
   for (const command of [warming, planning, looking]) addSweepFlags(command, command === warming);
   const evicting = add("evict", "drop files from the page cache", evictFiles);
   // Else it would suggest flags of other commands.
   evicting.showSuggestionAfterError(false);
-  for (const command of [warming, planning, looking, evicting]) {
+  for (const command of [warming, planning, looking, evicting, recording]) {
     addOutputFlags(command, { progress: command === warming });
   }
 

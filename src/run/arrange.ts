@@ -1,5 +1,6 @@
 import type { Shim } from "../../shims/index.ts";
 import { checkProfile } from "../experts/check-profile.ts";
+import { findImatrix } from "../experts/find-imatrix.ts";
 import type { Profile } from "../experts/profile.ts";
 import { readProfile } from "../experts/read-profile.ts";
 import type { Verdict } from "../experts/verdict.ts";
@@ -32,7 +33,17 @@ export async function arrange(
 ): Promise<ArrangedTarget> {
   if (options.budget !== undefined) return withinBudget(target, options, shim);
   const runs = divided(target, options, shim);
-  return { ...target, runs, budgetBytes: null, verdicts: [] };
+  const experts = runs.find((run) => run.kind === "files" && run.name === "experts");
+  const notes = experts !== undefined && runs !== target.runs ? [adviceOn(experts)] : [];
+  return { ...target, runs, notes: [...target.notes, ...notes], budgetBytes: null, verdicts: [] };
+}
+
+/** For a person whose model does not fit. */
+function adviceOn(experts: Run): string {
+  return (
+    `the routed experts (${formatBytes(bytesOf(experts))}) do not fit beside what every token reads: ` +
+    "--budget auto warms as many of them as fit, and --profile FILE those that are used most"
+  );
 }
 
 /** The runs of a target without a budget: exact, and divided by use, where they do not all fit. */
@@ -61,6 +72,7 @@ async function withinBudget(
     { budgetBytes, pageBytes: shim.pageBytes },
     (model) => profile && checkProfile(profile, model),
   );
+  const offers = profile === null ? await offersFor(target, options) : [];
   const spent = `a budget of ${formatBytes(budgetBytes)}`;
   return {
     ...target,
@@ -70,9 +82,25 @@ async function withinBudget(
     notes: [
       ...target.notes,
       ...(profile?.notes ?? []),
+      ...offers,
       ...chosen.notes.map((note) => `${spent}: ${note}`),
     ],
   };
+}
+
+/** An imatrix beside the model says which experts are used most. It is offered, and not used unasked. */
+async function offersFor(
+  { models, runs }: ResolvedTarget,
+  { signal }: ResolvedOptions,
+): Promise<string[]> {
+  const source = runs.find((run) => run.kind === "files" && run.name === "experts");
+  const model = source?.kind === "files" ? source.source?.model : models[0];
+  const path = model?.files[0]?.path;
+  if (model === undefined || path === undefined) return [];
+  const [offer] = await findImatrix(path, model, { signal });
+  return offer === undefined
+    ? []
+    : [`${offer.path} says which experts are used most: give it as --profile to rank them`];
 }
 
 /** Bytes that may become resident now: the least of what was asked for and what the gate allows. */
