@@ -15,6 +15,7 @@ import {
 import { sharedBuffer } from "../../src/control/arena-control.ts";
 import { fincore, hasFincore, writeDataFile } from "../helpers/data-file.ts";
 import { mappingsOf, until } from "../helpers/process-facts.ts";
+import { parseOutput, runChild } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { expectNearly, mostOf } from "../helpers/tolerance.ts";
 
@@ -293,12 +294,8 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
           await shim.residentBytesAt([{ address, byteLength: 4096 }]),
         ]));
       `;
-      const output = execFileSync(
-        process.execPath,
-        ["--import", import.meta.resolve("tsx"), "--input-type=module", "-e", script, path],
-        { encoding: "utf8" },
-      );
-      expect(JSON.parse(output)).toEqual([false, null, null, null]);
+      const child = await runChild(script, [path], { flags: ["--import", "tsx"] });
+      expect(parseOutput(child)).toEqual([false, null, null, null]);
     });
   });
 

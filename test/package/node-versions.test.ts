@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { consumerProject, npmInstall } from "./packed.ts";
-import { type Ran, run } from "./run.ts";
+import { type Ended, run } from "./run.ts";
 
 /** Every major version from the floor up. npm has each as a package with a `bin/node` in it. */
 const VERSIONS = [20, 22, 24, 26] as const;
@@ -49,7 +49,7 @@ describe.skipIf(!supported)(
         }
       });
 
-      const runIn = (...args: string[]): Promise<Ran> => run(node, args, { cwd: project });
+      const runIn = (...args: string[]): Promise<Ended> => run(node, args, { cwd: project });
 
       it("runs the library's example", async ({ skip }) => {
         if (missing !== undefined) skip(missing);

@@ -4,9 +4,9 @@ import { evict, findMappings, prefault, residency } from "prefault";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { loadShim } from "../../shims/index.ts";
 import { mapForeign } from "../fixtures/foreign-mapping.ts";
-import { runFixture } from "../helpers/child.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { mappedInTables } from "../helpers/private-memory.ts";
+import { runFixture } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { expectNearly, mostOf } from "../helpers/tolerance.ts";
 

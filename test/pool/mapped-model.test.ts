@@ -6,10 +6,10 @@ import { evict, type MappedModel, mapModel, openModel, planPass, prefault } from
 import { describe, expect, onTestFinished, test } from "vitest";
 import { loadShim } from "../../shims/index.ts";
 import { compileDotKernel, dotRows } from "../fixtures/dot-kernel.ts";
-import { runFixture } from "../helpers/child.ts";
 import { descriptorsOf } from "../helpers/open-descriptors.ts";
 import { mappedInTables, privateBytes } from "../helpers/private-memory.ts";
 import { mappingsOf } from "../helpers/process-facts.ts";
+import { runFixture } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { mostOf } from "../helpers/tolerance.ts";
 import { type ModelKind, writeSyntheticModel } from "../models/synthetic-model.ts";

@@ -3,7 +3,7 @@ import { availableParallelism, freemem } from "node:os";
 import { join } from "node:path";
 import { evict, openModel, type PrefaultReport, prefault, residency } from "prefault";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { fincore, hasFincore, writeDataFile } from "../helpers/data-file.ts";
+import { writeDataFile } from "../helpers/data-file.ts";
 import { descriptorsOf } from "../helpers/open-descriptors.ts";
 import { evictAll, expectResident, residentShare } from "../helpers/page-cache.ts";
 import { mappingsOf, threadCount, until } from "../helpers/process-facts.ts";
@@ -67,11 +67,6 @@ describe.skipIf(process.platform !== "linux")("prefault", () => {
     expect(rate).toBe(report.gibPerSecond.toFixed(1));
   });
 
-  test.skipIf(!hasFincore)("agrees with fincore", async () => {
-    const { residentBytesAfter } = await prefault(path, quiet);
-    expectNearly(fincore(path) ?? null, residentBytesAfter ?? 0);
-  });
-
   test.each(["populate", "touch", "read"] as const)(
     "makes every page resident with strategy %s, and leaves nothing behind",
     async (strategy) => {
@@ -103,10 +98,11 @@ describe.skipIf(process.platform !== "linux")("prefault", () => {
     expect(beside.residentBytes).toBeLessThan(20 * MIB);
   });
 
-  test("counts overlapping regions once", async () => {
+  test("counts overlapping regions once, and passes over those of no length", async () => {
     const report = await prefault(
       [
         { path, offset: 100, byteLength: 5000 },
+        { path, offset: 8192, byteLength: 0 },
         { path, offset: 200, byteLength: 5000 },
         { path, offset: 100, byteLength: 5000 },
       ],
@@ -215,6 +211,20 @@ describe.skipIf(process.platform !== "linux")("prefault", () => {
       expect(await prefault([], quiet)).toMatchObject({ ran: false, reason: "no mapped weights" });
     });
   });
+
+  test.each(["fits-in-ram", "fits-in-free-ram"] as const)(
+    "with the gate %s skips what exceeds the RAM, and touches nothing of it",
+    async (gate) => {
+      // Claims 8 TiB and takes none: to touch it would fill any machine.
+      const huge = join(folder, "huge");
+      writeFileSync(huge, "");
+      truncateSync(huge, 2 ** 43);
+      const report = await prefault([{ path: huge }], { ...quiet, gate });
+      expect(report).toMatchObject({ ran: false, bytes: 2 ** 43 });
+      expect(report.reason).toContain("exceeds");
+      expect(await residentShare({ path: huge })).toBeLessThan(1e-6);
+    },
+  );
 
   test("is silent when there is nothing to do", async () => {
     const log = vi.fn();

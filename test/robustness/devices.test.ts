@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,7 +15,7 @@ import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { mostOf } from "../helpers/tolerance.ts";
 import { start } from "../package/cli-process.ts";
 import { BAD_PAGE, type BadFiles, FILE_BYTES, mountBadFiles } from "./fuse.ts";
-import { startScript } from "./run-script.ts";
+import { runScript } from "./run-script.ts";
 
 const MIB = 1024 ** 2;
 const PAGE = 4096;
@@ -213,8 +212,8 @@ describe.skipIf(process.platform !== "linux")("a device", () => {
       const { stall, stallReads } = badFiles(skip);
       await evict([{ path: stall }]);
       stallReads();
-      const child = startScript("stalled", { path: stall, exits }, { timeoutMs: 20_000 });
-      expect(await once(child, "close")).toEqual([7, null]);
+      const child = await runScript("stalled", { path: stall, exits }, { timeoutMs: 20_000 });
+      expect(child, child.stderr).toMatchObject({ code: 7, signal: null });
     });
 
     test.for([

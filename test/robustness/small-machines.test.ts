@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { evict } from "prefault";
 import { describe, expect, test } from "vitest";
 import { makeMemoryCgroup } from "../helpers/memory-cgroup.ts";
+import { parseOutput } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { runScript } from "./run-script.ts";
 
@@ -45,14 +46,8 @@ describe.skipIf(process.platform !== "linux")("on a machine with", () => {
       if (typeof cgroup === "string") return skip(cgroup);
       try {
         const { folder: group } = cgroup;
-        const child = await runScript<Ended>(
-          "small-machine",
-          { path, options },
-          { cgroup: group, env },
-        );
-        expect(child).toMatchObject({ code: 0, signal: null });
-        if (child.output === undefined) throw new Error(child.stderr);
-        return child.output;
+        const child = await runScript("small-machine", { path, options }, { cgroup: group, env });
+        return parseOutput<Ended>(child);
       } finally {
         cgroup.remove();
       }
