@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, inject, it } from "vitest";
+import { looksAtPageCache } from "../helpers/tolerance.ts";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { consumerProject, npmInstall } from "./packed.ts";
 import { type Ended, run } from "./run.ts";
@@ -51,7 +52,7 @@ describe.skipIf(!supported)(
 
       const runIn = (...args: string[]): Promise<Ended> => run(node, args, { cwd: project });
 
-      it("runs the library's example", async ({ skip }) => {
+      it("runs the library's example", looksAtPageCache, async ({ skip }) => {
         if (missing !== undefined) skip(missing);
         expect(existsSync(node)).toBe(true);
         const { stdout, stderr, code } = await runIn("example.mjs", model);
@@ -62,7 +63,7 @@ describe.skipIf(!supported)(
         expect(code).toBe(0);
       });
 
-      it("runs the command", async ({ skip }) => {
+      it("runs the command", looksAtPageCache, async ({ skip }) => {
         if (missing !== undefined) skip(missing);
         const command = join(project, "node_modules/prefault/dist/cli.js");
         const { stdout, code } = await runIn(command, model, "--json");

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { evict } from "prefault";
 import { describe, expect, test } from "vitest";
@@ -86,19 +86,4 @@ describe.skipIf(process.platform !== "linux")("on a machine with", () => {
       expect(ended.bytesDone).toBeLessThan(1.25 * limitBytes);
     });
   });
-
-  test("memory cgroups of version 2 the same holds", ({ skip }) => {
-    const controllers = "/sys/fs/cgroup/cgroup.controllers";
-    const has = existsSync(controllers) && readFileSync(controllers, "utf8").includes("memory");
-    // Where they are there, the tests above have used them.
-    if (!has) skip("the memory controller is with version 1 here");
-    expect(makeMemoryCgroupVersion()).toBe(2);
-  });
 });
-
-function makeMemoryCgroupVersion(): number {
-  const cgroup = makeMemoryCgroup(256 * MIB);
-  if (typeof cgroup === "string") throw new Error(cgroup);
-  cgroup.remove();
-  return cgroup.folder.startsWith("/sys/fs/cgroup/memory/") ? 1 : 2;
-}
