@@ -59,7 +59,8 @@ describe.skipIf(process.platform !== "linux").each(PLACES)("with %s", (_, limit,
   });
 });
 
-describe("where the system gives no thread", () => {
+// Evicts, and asks for the strategies that Linux has.
+describe.skipIf(process.platform !== "linux")("where the system gives no thread", () => {
   // As Node's permission model and a limit on threads do.
   const refuse = (after: number) => `
     import { createRequire, syncBuiltinESMExports } from "node:module";
@@ -135,7 +136,8 @@ describe("where the system gives no thread", () => {
   });
 });
 
-describe("in a worker thread of the caller's", () => {
+// Evict and residency are refused elsewhere.
+describe.skipIf(process.platform !== "linux")("in a worker thread of the caller's", () => {
   test("an abort at any moment ends neither the thread nor the process", async () => {
     const script = `
       import { once } from "node:events";

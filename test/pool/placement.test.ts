@@ -21,7 +21,8 @@ function residentPages(path: string, from: number, to: number): { resident: numb
   return { resident: Number(resident), all: Number(all) };
 }
 
-describe("a placement", () => {
+// vmtouch looks there only.
+describe.skipIf(process.platform !== "linux")("a placement", () => {
   const path = join(temporaryFolder(), "placed.gguf");
 
   test.for([
