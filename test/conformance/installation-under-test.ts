@@ -11,6 +11,8 @@ export interface Installation {
   readonly folder: string;
   /** The shim it should have chosen. */
   readonly shim: "linux" | "windows" | "portable";
+  /** Not on Linux before 5.14. */
+  readonly canPopulate: boolean;
   /** Makes a file one that may not be read, as far as this system and user allow; undone by the result. */
   deny(path: string): Promise<(() => void) | null>;
 }

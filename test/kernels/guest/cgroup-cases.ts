@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
-import type { PrefaultReport } from "prefault";
 import { type Cgroup, inCgroup, type Limits } from "./cgroup.ts";
-import { cli, type Ended } from "./cli.ts";
+import { cli, type Ended, type PlainReport } from "./cli.ts";
 import type { GuestCase } from "./guest.ts";
 import { disk, judgedBytes, MIB, makeCold, writeFile } from "./system.ts";
 
@@ -120,13 +119,9 @@ async function warm(
   path: string,
   { folder }: Cgroup,
   env: Record<string, string> = {},
-): Promise<{ ended: Ended; report: Report }> {
+): Promise<{ ended: Ended; report: PlainReport }> {
   const args = ["warm", path, "--json", "--no-progress"];
   const ended = await cli(args, { cgroup: folder, env, timeoutMs: 200_000 });
   if (ended.stdout === "") throw new Error(`nothing on stdout: ${JSON.stringify(ended)}`);
   return { ended, report: JSON.parse(ended.stdout) };
 }
-
-type Report = Omit<PrefaultReport, "error"> & {
-  readonly error?: { readonly code: string; readonly message: string };
-};

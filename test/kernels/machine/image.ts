@@ -57,8 +57,9 @@ async function testedLayer(kernel: Kernel): Promise<string> {
   command("tar", ["-xzf", join(layer, filename), "-C", home, "--strip-components=1"]);
   rmSync(join(layer, filename));
   await build({
-    entryPoints: [join(ROOT, "test/kernels/guest/main.ts")],
-    outfile: join(layer, "app/main.mjs"),
+    entryPoints: ["main", "child"].map((name) => join(ROOT, `test/kernels/guest/${name}.ts`)),
+    outdir: join(layer, "app"),
+    outExtension: { ".js": ".mjs" },
     bundle: true,
     format: "esm",
     platform: "node",
