@@ -25,7 +25,7 @@ const kernels = process.argv.some((argument) => /^(--project=)?kernels$/.test(ar
           include: ["test/kernels/**/*.test.ts"],
           ...built,
           fileParallelism: false,
-          hookTimeout: 600_000,
+          hookTimeout: 1_200_000,
           sequence: { groupOrder: 7 },
         },
       },

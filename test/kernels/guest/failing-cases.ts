@@ -49,7 +49,7 @@ export const failingCases: readonly GuestCase[] = [
   })),
   {
     name: "an I/O error ends the command with status 1 and a sentence",
-    seconds: 90,
+    seconds: 180,
     run: () =>
       withBadBlock(async (path) => {
         makeCold(path);
