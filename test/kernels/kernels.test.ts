@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { cases } from "./guest/cases.ts";
 import type { Message } from "./guest/message.ts";
 import { KERNELS } from "./kernels.ts";
@@ -11,6 +12,7 @@ import { type Boot, boot, emulatorOf } from "./machine/qemu.ts";
 const BOOT_MS = 900_000;
 
 describe.each(KERNELS.map((kernel) => [kernel.title, kernel] as const))("Linux %s", (_, kernel) => {
+  const folder = temporaryFolder();
   let booted: Boot | undefined;
   let unavailable: string | undefined;
 
@@ -24,7 +26,7 @@ describe.each(KERNELS.map((kernel) => [kernel.title, kernel] as const))("Linux %
 
   async function imageOrReason(): Promise<Image | undefined> {
     try {
-      return await makeImage(kernel);
+      return await makeImage(kernel, folder);
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
       unavailable = error.message;
