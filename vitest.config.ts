@@ -51,7 +51,7 @@ const unbuilt = (name: string, groupOrder: number) => ({
  * for, by `npx vitest run --project kernels`.
  */
 const kernels = process.argv.some((argument) => /^(--project=)?kernels$/.test(argument))
-  ? [built("kernels", 7, { hookTimeout: 600 * SECOND })]
+  ? [built("kernels", 7, { hookTimeout: 1_200 * SECOND })]
   : [];
 
 /**

@@ -3,10 +3,10 @@ import { length_of, offset_of, REGION_BYTES, store_region } from "./region";
 /**
  * Cuts `count` regions into chunks of at most `chunkBytes`, written to `chunks` in the same order.
  * Returns how many there are; when that is more than `capacity`, only the first `capacity` were
- * written and the caller comes again with more room (a capacity of 0 just counts).
+ * written and the caller calls again with more room (a capacity of 0 only counts).
  *
- * The cuts fall on multiples of `chunkBytes`, not at `chunkBytes` from a region's start: a chunk
- * then covers whole large folios and no folio is filled by two lanes at once.
+ * The cuts fall on multiples of `chunkBytes`, not at `chunkBytes` from a region's start, so that a
+ * chunk covers whole large folios and no two workers fill the same folio.
  *
  * ```
  *   regions        [------------------------)     [-----)

@@ -2,10 +2,10 @@ import { length_of, offset_of, REGION_BYTES, store_region } from "./region";
 
 /**
  * Widens each of `count` sorted regions to whole pages and joins those that overlap or touch, in
- * place. Regions of no length vanish. Returns how many are left.
+ * place. Empty regions are dropped. Returns how many regions are left.
  *
- * `pageBytes` is a power of two. Every `offset + byteLength` is at most 2^63, which leaves room for
- * the widening; the caller checks it.
+ * `pageBytes` is a power of two. Every `offset + byteLength` is at most 2^63, so that widening
+ * cannot overflow; the caller checks that.
  */
 export function merge_regions(regions: usize, count: u32, pageBytes: u32): u32 {
   const mask = <u64>pageBytes - 1;

@@ -1,5 +1,5 @@
 /**
- * A region as every planning kernel sees it: two u64, 8-byte aligned, one region after the other.
+ * A region in the memory of the planning kernels: two u64, 8-byte aligned, one region after the other.
  *
  * ```
  *   +0  offset      bytes from the start of the file (or of the flat arena space)

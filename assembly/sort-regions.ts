@@ -4,16 +4,16 @@ import { length_of, offset_of, REGION_BYTES, store_region } from "./region";
 const DIGIT_BITS: u64 = 8;
 const DIGITS: usize = 1 << 8;
 
-/** One u32 a digit, behind the regions of the scratch space. */
+/** One u32 for each digit, after the regions of the scratch space. */
 const COUNTERS_BYTES: usize = DIGITS * 4;
 
 /**
- * Sorts `count` regions at `regions` by offset, stably, and returns the address the result lies at:
+ * Sorts `count` regions at `regions` by offset, stably, and returns the address of the result:
  * `regions` or `scratch`, whichever the last pass wrote.
  *
- * A radix sort from the lowest byte up: what it does next never depends on a comparison, which would
- * be a coin toss to the processor. Bytes that are the same in all offsets take no pass, and regions
- * in order, as tensors mostly come, take none at all.
+ * A radix sort from the lowest byte up: it has no branches that depend on comparisons, which a processor
+ * mispredicts half of the time. A byte that is the same in all offsets takes no pass, and regions that
+ * are in order already, as tensors mostly are, take none.
  *
  * `scratch` holds as many regions as `regions` and 1024 bytes more; the two do not overlap.
  */
@@ -33,7 +33,7 @@ export function sort_regions(regions: usize, count: u32, scratch: usize): usize 
   return from;
 }
 
-/** The bits in which some offsets differ from the first; none when all are in order. */
+/** The bits in which some offset differs from the first; 0 when the regions are in order. */
 function disorder(regions: usize, bytes: usize): u64 {
   if (bytes == 0) return 0;
   const first = offset_of(regions);
@@ -59,7 +59,7 @@ function sort_by_digit(from: usize, bytes: usize, to: usize, counters: usize, sh
     const counter = counter_of(counters, offset_of(from + at), shift);
     store<u32>(counter, load<u32>(counter) + <u32>REGION_BYTES);
   }
-  // From how many bytes each digit takes to where its first one goes.
+  // Replaces the bytes that each digit takes by the address of its first region.
   let next = <u32>to;
   for (let at: usize = 0; at < COUNTERS_BYTES; at += 4) {
     const taken = load<u32>(counters + at);

@@ -2,14 +2,14 @@ import { CANCEL, POLL_PAGES, PROGRESS } from "./control";
 
 /**
  * Reads one byte of every page of `[address, address + byteLength)`, and its last byte, so that the
- * operating system has to make all of them resident.
+ * operating system makes all of them resident.
  *
- * `address` need not be aligned: the stride starts there, and the last byte covers the page that a
- * ragged end leaves over. `pageBytes` is the system's page size, a power of two.
+ * `address` need not be aligned: the stride starts there, and the last byte touches the page that an
+ * unaligned end reaches into. `pageBytes` is the system's page size, a power of two.
  *
- * Every 64 pages it adds what it touched to the progress word and looks at the cancel word of the
- * control page. Returns the sum of the bytes read, modulo 2^32: a result that depends on every load
- * keeps the compiler from leaving any out. Returns -1 when it was cancelled.
+ * Every 64 pages it adds the bytes touched to the progress word and checks the cancel word of the
+ * control page. Returns the sum of the bytes read, modulo 2^32: a compiler may not leave out a load that
+ * the result depends on. Returns -1 when it was cancelled.
  */
 export function touch_pages(address: usize, byteLength: usize, pageBytes: u32): i64 {
   if (byteLength == 0) return 0;
@@ -30,10 +30,10 @@ export function touch_pages(address: usize, byteLength: usize, pageBytes: u32): 
 }
 
 /**
- * Eight loads that do not wait for one another a turn. In V8's first compiler tier, where a fresh
- * kernel runs, a plain loop keeps a single miss in flight.
+ * Touches one page after another, eight independent loads in each turn of the loop. In V8's first
+ * compiler tier, which compiles a fresh kernel, a plain loop has only one cache miss in flight.
  *
- * Counts down pages instead of comparing addresses: the range may end at 4 GiB, where `usize` wraps.
+ * Counts pages down instead of comparing addresses: the range may end at 4 GiB, where `usize` wraps.
  */
 function touch_step(start: usize, byteLength: usize, page: usize): u32 {
   let pages = (byteLength + page - 1) / page;

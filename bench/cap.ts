@@ -9,7 +9,7 @@ import {
 import { dirname } from "node:path";
 import { deviceOf } from "./machine.ts";
 
-/** A cgroup whose processes read from one device at most so fast. */
+/** A cgroup whose reads from one device are limited to a rate. */
 export type Cap =
   | { readonly cgroup: string; readonly missing?: undefined; remove(): void }
   | { readonly missing: string };
@@ -18,8 +18,8 @@ const V1 = "/sys/fs/cgroup/blkio";
 const V2 = "/sys/fs/cgroup";
 
 /**
- * Caps reads of the device a folder lies on. A noisy disk becomes an exact one: the fill is then
- * compared with a number that is known.
+ * Caps the rate of reads from the device under a folder, so that a fill on a noisy disk can be compared
+ * with a known rate.
  */
 export function capReads(folder: string, bytesPerSecond: number): Cap {
   if (process.getuid?.() !== 0) return { missing: "capping the device needs root" };
@@ -31,7 +31,7 @@ export function capReads(folder: string, bytesPerSecond: number): Cap {
     try {
       rmdirSync(group);
     } catch {
-      // A process of the group is still going; the empty group does no harm.
+      // A process of the group still runs. A leftover empty group does no harm.
     }
   };
   try {

@@ -13,7 +13,7 @@ const FLAGS = {
 
 export type Program = keyof typeof FLAGS;
 
-/** Where the compiled programs lie, or why there are none. */
+/** The compiled programs, or the reason why there are none. */
 export type Tools =
   | { readonly path: (program: Program) => string; readonly missing?: undefined }
   | { readonly missing: string };

@@ -13,7 +13,7 @@ export function rangesOfToken(model: Model, tensor: Tensor, random: () => number
   const architecture = String(model.metadata["general.architecture"]);
   const used = Number(model.metadata[`${architecture}.expert_used_count`] ?? 1);
   const slice = Math.floor(byteLength / experts);
-  // The three matrices of a layer should name the same experts; for what is read it is no matter.
+  // A decoder reads the same experts of all three matrices; for the number of bytes it is the same.
   return Array.from({ length: used }, () => ({
     offset: offset + Math.floor(random() * experts) * slice,
     byteLength: slice,

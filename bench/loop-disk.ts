@@ -3,17 +3,17 @@ import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "no
 import { basename, join } from "node:path";
 import { deviceOf } from "./machine.ts";
 
-/** A file system on a disk of its own, which reads ahead as far as one wants. */
+/** A file system on a loop device of its own, with a chosen read-ahead. */
 export interface LoopDisk {
   readonly folder: string;
   remove(): void;
 }
 
 /**
- * Makes such a disk out of a file; whatever is set for the machine's own disk stays as it is. The loop
- * device reads the file directly, so that nothing of it is cached twice.
+ * Makes a loop disk from a file. The settings of the machine's own disk are not changed. The loop device
+ * reads the file by direct I/O, so that nothing is cached twice.
  *
- * @returns why there can be none, where there can be none
+ * @returns the reason in words where it cannot be made
  */
 export function makeLoopDisk(
   parent: string,
@@ -39,7 +39,7 @@ export function makeLoopDisk(
     process.once("exit", remove);
     const queue = `/sys/block/${basename(device)}/queue`;
     writeFileSync(`${queue}/read_ahead_kb`, String(readAheadKib));
-    // It says of itself what the disk below says, which need not be so for what is made of it.
+    // A loop device inherits this from the disk below, which may be a virtual one that says 1.
     writeFileSync(`${queue}/rotational`, "0");
     run("mount", device, folder);
     const set = Number(readFileSync(`${queue}/read_ahead_kb`, "utf8"));
@@ -52,8 +52,8 @@ export function makeLoopDisk(
 }
 
 /**
- * Bytes the device a folder lies on has read since it was there, whoever asked. Exact for a disk of
- * one's own; on the machine's disk others' reads are among them.
+ * Bytes that the device under a folder has read so far, for all processes: exact for a loop disk of
+ * one's own; on the machine's disk other programs' reads are included.
  */
 export function bytesReadBy(folder: string): number {
   const sectors = readFileSync(`/sys/dev/block/${deviceOf(folder)}/stat`, "utf8")

@@ -3,7 +3,7 @@ import { arch, availableParallelism, cpus, platform, release, totalmem } from "n
 import { deviceName } from "../shims/linux-disk.ts";
 import { runProgram } from "./process.ts";
 
-/** What a figure depends on besides the code. Goes with every result. */
+/** The machine that a figure was measured on. Part of every result. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -20,8 +20,8 @@ export interface Machine {
   /** Under a hypervisor a page that is populated but not touched costs its next reader a fault there. */
   readonly hypervisor: boolean | null;
   /**
-   * Whether the kernel pages out idle memory by DAMON: then what is resident goes again by itself,
-   * and a figure that was taken long after the sweep is not one of the sweep.
+   * Whether the kernel pages out idle memory by DAMON: then resident pages are evicted after a while,
+   * and a figure taken long after a sweep says little about the sweep.
    */
   readonly damonPageOut: boolean | null;
 }

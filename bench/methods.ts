@@ -10,9 +10,9 @@ import type { Sample } from "./result.ts";
 export interface Method {
   readonly name: string;
   readonly skipped?: string | undefined;
-  /** Whether what it reads stays in the page cache. */
+  /** Whether the bytes it reads stay in the page cache. */
   readonly fillsCache: boolean;
-  /** Fills and says how fast: `gibPerSecond`, and what else it knows. */
+  /** Fills a file. @returns `gibPerSecond`, and what else it measures */
   fill(path: string, options?: RunOptions): Promise<Sample>;
 }
 
@@ -45,7 +45,7 @@ export async function peerMethods({ tools, machine }: Bench): Promise<Method[]> 
   ];
 }
 
-/** The library, in a fresh process: the time is the call's, threads started and stopped within it. */
+/** The library, in a fresh process. Its time is that of the call, which starts and ends its threads. */
 export function prefaultMethod(name: string, options?: PrefaultOptions): Method {
   return {
     name,
@@ -58,8 +58,8 @@ export function prefaultMethod(name: string, options?: PrefaultOptions): Method 
       if (report === undefined || !report.ran) throw new Error(report?.reason ?? "no report");
       return {
         gibPerSecond: gibPerSecond(report.bytes, callSeconds),
-        // Threads and the plan left out: what the workers did.
-        lanesGibPerSecond: report.gibPerSecond,
+        // Of the workers alone, without planning and without starting threads.
+        workersGibPerSecond: report.gibPerSecond,
         minorFaults: report.minorFaults,
         majorFaults: report.majorFaults,
         largeFolios: Number(report.largeFolios ?? Number.NaN),
@@ -71,7 +71,7 @@ export function prefaultMethod(name: string, options?: PrefaultOptions): Method 
   };
 }
 
-/** Direct reads by fio, past the page cache: no way through it is faster. */
+/** Direct reads by fio, past the page cache: the rate that no fill of the page cache can exceed. */
 export async function fioMethod(): Promise<Method> {
   return {
     name: CEILING,

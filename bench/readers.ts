@@ -7,7 +7,7 @@ import { rangesOfToken, seeded } from "./decode-ranges.ts";
 import { runProgram } from "./process.ts";
 import { median, type Sample } from "./result.ts";
 
-/** Maps the whole file in a fresh process and touches each page: what the next program pays. */
+/** Maps the whole file in a fresh process and touches each page: the cost for the next program. */
 export async function nextMapping({ tools }: Bench, path: string): Promise<Sample> {
   if (tools.missing !== undefined) return {};
   const { stdout } = await runProgram(tools.path("next-mapping"), [path]);
@@ -32,9 +32,8 @@ export async function writeTokens(bench: Bench, path: string): Promise<string> {
 }
 
 /**
- * Decodes in a fresh process. The steady token is the median of the same tokens read again, by when
- * everything they read is mapped: the first one differs from it by what it has to wait for, and by
- * nothing else.
+ * Decodes in a fresh process. The steady token is the median of the same tokens read again, when all
+ * their pages are mapped: the first token takes longer only by its page faults and reads.
  */
 export async function decodeTokens(bench: Bench, path: string, list: string): Promise<Sample> {
   if (bench.tools.missing !== undefined) throw new Error(bench.tools.missing);

@@ -9,9 +9,9 @@ export interface Contender {
 }
 
 /**
- * Runs the contenders in turns, each once a round. What drifts (a noisy disk, a warm processor, a
- * neighbour) then drifts for all of them. Every round starts with another one, so that none always
- * runs behind the same neighbour.
+ * Runs the contenders in turns, each once a round, so that a drift of the machine (a noisy disk, a warm
+ * processor) affects all of them. Every round starts with another contender, so that none always runs
+ * after the same one.
  *
  * One that fails is left out from then on, with the reason as its result.
  */

@@ -39,7 +39,7 @@ for (const name of settings.scopes) {
   const { compares, wrongWhen } = scope;
   scopes.push({ scope: name, compares, wrongWhen, seconds, ...outcome });
   console.log(renderScope({ scope: name, compares, wrongWhen, seconds, ...outcome }));
-  // After each scope: a later one that fails does not take the earlier ones' hours with it.
+  // After each scope, so that the figures are kept when a later one fails.
   const result: BenchResult = { startedAt, settings, machine, scopes };
   if (settings.json !== undefined) writeFileSync(settings.json, JSON.stringify(result, null, 1));
 }

@@ -43,7 +43,7 @@ export const USAGE = `npm run bench -- [options]
   --rounds N       interleaved rounds                                      [5; quick 2]
   --bytes N        bytes of the file                                       [4 GiB; quick 512 MiB]
   --dir DIR        make the files there and keep them for the next run     [a temporary folder]
-  --quick          small and few: does it run at all
+  --quick          small files, few rounds: shows only that it runs
   --cap N          bytes a second of the capped device                     [524288000]
   --engine DIR     folder with node-llama-cpp in its node_modules          [build/engine]
   --drop-caches    as root: also empty the machine's page cache before each cold run`;

@@ -31,7 +31,7 @@ export class Subjects {
       const words = new BigUint64Array(step.buffer, step.byteOffset, step.byteLength >> 3);
       const handle = await open(path, "w");
       for (let at = 0; at < byteLength; at += step.byteLength) {
-        // xorshift64 (Marsaglia 2003), one word in 64: enough to make every block another one.
+        // xorshift64 (Marsaglia 2003), one word in 64: enough to make all blocks differ.
         for (let index = 0; index < words.length; index += 64) {
           state ^= (state << 13n) & 0xffff_ffff_ffff_ffffn;
           state ^= state >> 7n;
@@ -67,10 +67,10 @@ export class Subjects {
   }
 
   /**
-   * Makes a file cold, and proves it.
+   * Evicts a file from the page cache and checks that none of it is resident.
    *
-   * @param memory whether the hypervisor, if any, has given the memory the file will be filled into
-   * @throws Error when any of it stays resident: what follows would be no cold run
+   * @param memory whether the hypervisor, if any, has given the memory that the file will fill
+   * @throws Error when any of it stays resident
    */
   async cool(path: string, memory: "given" | "taken back" = "given"): Promise<void> {
     if (this.#dropCaches) writeFileSync("/proc/sys/vm/drop_caches", "3");
@@ -110,7 +110,7 @@ export class Subjects {
     if (bavail * bsize < 1.1 * byteLength) {
       throw new Error(`${formatBytes(byteLength)} do not fit into ${this.folder}`);
     }
-    // Under another name until it is whole: a run that is interrupted leaves no half file to reuse.
+    // Under another name until it is complete, so that an interrupted run leaves no half file to reuse.
     const unfinished = join(this.folder, `unfinished-${name}`);
     await make(unfinished);
     renameSync(unfinished, path);

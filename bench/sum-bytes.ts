@@ -1,4 +1,4 @@
-/** Reads every byte of a range, eight at a time, as a decoder would that did nothing with them. */
+/** Reads every byte of a range, eight at a time, like a decoder that computes nothing. */
 export function sumBytes(buffer: ArrayBufferLike, start: number, byteLength: number): number {
   const aligned = Math.ceil(start / 8) * 8;
   const longs = new Float64Array(buffer, aligned, Math.max(0, (start + byteLength - aligned) >> 3));

@@ -32,7 +32,7 @@ const PROFILED = 2;
 
 /**
  * What each token reads: a row of the embedding, the rest of the core, and its experts, layer by layer.
- * Made before the timing, and kept as long as it takes to time several ways over the same tokens.
+ * Written before the timing, so that several methods are timed over the same tokens.
  */
 export async function writeZipfTokens(task: ZipfTask, list: string): Promise<void> {
   const { model, layers, shape } = await modelOf(task);

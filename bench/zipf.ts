@@ -62,7 +62,7 @@ function weightedIndex(weights: readonly number[], share: number): number {
     left -= weight;
     if (left < 0) return index;
   }
-  // Rounding can leave a crumb behind the last one.
+  // Rounding can leave a remainder after the last one.
   return weights.findLastIndex((weight) => weight > 0);
 }
 

@@ -1,20 +1,20 @@
 import { fstatSync } from "node:fs";
+import { UNKNOWN_FACTS } from "./file-facts.ts";
 import { bindExtra, bindLibc, expectMapping, expectZero, type Libc } from "./libc.ts";
 import { posixShim } from "./posix.ts";
-import type { SystemMemory } from "./shim.ts";
-import { type FileRange, type Shim, UNKNOWN_FACTS } from "./shim.ts";
+import type { FileRange, Shim, SystemMemory } from "./shim.ts";
 
-// This file has never run on macOS: no machine was at hand. What differs from Linux is kept to the
-// constants here, to be compared with Apple's headers by eye, and the two functions at the end.
+// This file has not been run on macOS. It differs from Linux only by the constants here, which can be
+// compared with Apple's headers, and by the two functions at the end.
 
 const CONSTANTS = {
   MAP_ANONYMOUS: 0x1000, // sys/mman.h, MAP_ANON
   MAP_NORESERVE: 0x40, // sys/mman.h; accepted and ignored
-  // It has no call that fills pages with an error in place of a signal: a sweep reads the file.
+  // macOS has no call that fills pages and reports an error in place of a signal: a sweep reads the file.
   populate: null,
   // No `will-need`: on Darwin it blocks and reads everything (llama.cpp issue 29250).
   advice: {},
-  // MADV_DONTNEED (sys/mman.h) deactivates pages there and keeps the tables.
+  // MADV_DONTNEED (sys/mman.h) deactivates pages on macOS and keeps the page tables.
   zap: null,
   rusageWho: 0, // sys/resource.h, RUSAGE_SELF
 } as const;
@@ -23,17 +23,18 @@ const PROT_READ = 0x01; // sys/mman.h
 const MAP_SHARED = 0x0001; // sys/mman.h
 const MS_INVALIDATE = 0x0002; // sys/mman.h
 const F_RDADVISE = 44; // sys/fcntl.h
+const F_RDAHEAD = 45; // sys/fcntl.h
 
 /** `radvisory.ra_count` is an int (sys/fcntl.h). */
 const MOST_ADVISED_BYTES = 2 ** 31 - 1;
 
-/** The calls Linux has no use for. */
+/** The calls that only macOS needs. */
 export function bindDarwinCalls() {
   return {
-    // Variadic as in fcntl.h: on Apple silicon such arguments travel on the stack.
-    fcntl: bindExtra<(fd: number, command: number, type: "void *", argument: DataView) => number>(
-      "int fcntl(int fd, int command, ...)",
-    ),
+    // Variadic as in fcntl.h: on Apple silicon variadic arguments are passed on the stack.
+    fcntl: bindExtra<
+      (fd: number, command: number, type: "void *" | "int", argument: DataView | number) => number
+    >("int fcntl(int fd, int command, ...)"),
     msync: bindExtra<(at: bigint, bytes: number, flags: number) => number>(
       "int msync(void *at, size_t bytes, int flags)",
     ),
@@ -45,7 +46,7 @@ export function bindDarwinCalls() {
 
 export type DarwinCalls = ReturnType<typeof bindDarwinCalls>;
 
-/** macOS: the POSIX way. The mapping serves zero-copy views and residency; a sweep reads. */
+/** The macOS shim. Mappings serve zero-copy views and residency; a sweep reads the file. */
 export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): Shim {
   const posix = posixShim(libc, CONSTANTS);
   return {
@@ -55,11 +56,13 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
     countsFaultsOf: "process",
     prefetch: (ranges) => ranges.map((range) => readAdvise(calls, range)).every(Boolean),
     openLease: () => null,
+    adviseFile: (fd, advice) =>
+      calls.fcntl(fd, F_RDAHEAD, "int", advice === "normal" ? 1 : 0) !== -1,
     describeFile: async () => UNKNOWN_FACTS,
     findMappings: async () => null,
     memory: () => darwinMemory(calls, posix.pageBytes),
 
-    /** As vmtouch does it there: the pages of a mapping are given up, whoever mapped them. */
+    /** As vmtouch does on macOS: drops the pages of a mapping of the file from the page cache. */
     async evict(fd, offset, byteLength) {
       if (byteLength === 0) return;
       const what = `of ${byteLength} bytes at offset ${offset}`;
@@ -85,12 +88,12 @@ function readAdvise({ fcntl }: DarwinCalls, { fd, offset, byteLength }: FileRang
 }
 
 /**
- * `os.freemem()` leaves out what file pages could give back. Free pages, pages of files and
- * purgeable ones are what can be had; speculative ones are counted among those of files
+ * The memory of the machine. `os.freemem()` leaves out reclaimable pages of files, so free pages, pages
+ * of files and purgeable pages are added up; speculative pages are among those of files
  * (xnu bsd/vm/vm_unix.c).
  */
 function darwinMemory({ sysctlbyname }: DarwinCalls, pageBytes: number): SystemMemory | null {
-  // An unsigned int or a 64-bit number: little-endian, what is not written stays 0.
+  // An unsigned int or a 64-bit number: little-endian, bytes that are not written stay 0.
   const read = (name: string): number => {
     const value = new DataView(new ArrayBuffer(8));
     const bytes = BigUint64Array.of(8n);

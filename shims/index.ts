@@ -1,12 +1,11 @@
 import { portableShim } from "./portable.ts";
 import type { Shim } from "./shim.ts";
 
+export { type DescribedFile, type FileFacts, UNKNOWN_FACTS } from "./file-facts.ts";
 export type {
   AddressRange,
   Advice,
-  DescribedFile,
   Faults,
-  FileFacts,
   FileLease,
   FileRange,
   FoundMapping,
@@ -14,16 +13,15 @@ export type {
   SystemMemory,
   View,
 } from "./shim.ts";
-export { UNKNOWN_FACTS } from "./shim.ts";
 export { SystemError } from "./system-error.ts";
 
 let loaded: Promise<Shim> | undefined;
 
 /**
- * The shim of this platform, bound once for each thread. Falls back to the portable one, with one
- * warning, where koffi cannot be loaded: the sweep then reads in place of mapping.
+ * The shim of this platform, bound once for each thread. Where koffi cannot be loaded it is the portable
+ * shim, with one warning: a sweep then reads files in place of mapping them.
  *
- * @param silent for workers: the thread that started them has warned already
+ * @param silent no warning: for workers, since the thread that started them has warned already
  */
 export function loadShim(silent = false): Promise<Shim> {
   loaded ??= chooseShim(silent);

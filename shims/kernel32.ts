@@ -7,13 +7,13 @@ export type Pointer = bigint | null;
 export const MINUS_ONE = 2n ** 64n - 1n;
 
 /**
- * The Windows functions this package calls, bound once. Structures are passed as typed arrays laid
- * out for 64-bit Windows, which x64 and arm64 share; whoever fills one draws it.
+ * The Windows functions that this package calls, bound once. Structures are passed as typed arrays in
+ * the layout of 64-bit Windows, the same on x64 and arm64; the code that fills one names its fields.
  */
 export function bindKernel32() {
   const bind = <F>(signature: string) => bindExtra<F>(signature, "kernel32.dll");
   return {
-    /** Of the running program, which exports libuv for addons: node.exe, and Electron's likewise. */
+    /** From the running program: node.exe and Electron export libuv for addons. */
     uv_get_osfhandle: bindExtra<(fd: number) => Pointer>("void *uv_get_osfhandle(int fd)"),
 
     GetLastError: bind<() => number>("uint32_t GetLastError()"),
@@ -83,7 +83,7 @@ export function bindKernel32() {
 
 export type Kernel32 = ReturnType<typeof bindKernel32>;
 
-/** winerror.h; those a mapping of a file can end in. */
+/** winerror.h; the errors that mapping a file can end with. */
 const ERROR_NAMES: Readonly<Record<number, string>> = {
   5: "ERROR_ACCESS_DENIED",
   6: "ERROR_INVALID_HANDLE",
@@ -101,7 +101,7 @@ const ERROR_NAMES: Readonly<Record<number, string>> = {
   1455: "ERROR_COMMITMENT_LIMIT",
 };
 
-/** Name of the error the last call of this thread left behind. koffi keeps it between calls. */
+/** Name of the error of this thread's last call. koffi keeps it between calls. */
 export function lastWindowsError({ GetLastError }: Kernel32): string {
   const number = GetLastError();
   return ERROR_NAMES[number] ?? `Windows error ${number}`;

@@ -5,10 +5,9 @@ import { SystemError } from "./system-error.ts";
 export const MAP_FAILED = 2n ** 64n - 1n;
 
 /**
- * The C library, bound once. This is the only file that sees koffi's untyped calls: each is given
- * its type here and nothing else leaves.
+ * The C library, bound once. Only this file sees koffi's untyped calls: each gets its type here.
  *
- * The symbols come from the running program, so it makes no difference which C library that is.
+ * The symbols come from the running program, so any C library will do (glibc, musl).
  */
 export function bindLibc() {
   const program = koffi.load(null);
@@ -21,7 +20,7 @@ export function bindLibc() {
     >("void *mmap(void *at, size_t bytes, int prot, int flags, int fd, int64_t off)"),
     munmap: bind<(at: Address, bytes: number) => number>("int munmap(void *at, size_t bytes)"),
     madvise: madvise as unknown as (at: Address, bytes: number, advice: number) => number,
-    /** On a thread of libuv's. Fulfilled when it is over, however it ended. */
+    /** On a thread of libuv's. Fulfilled when the call has returned, whether it worked or not. */
     madviseInBackground: (at: Address, bytes: number, advice: number) =>
       new Promise<void>((resolve) => madvise.async(at, bytes, advice, () => resolve())),
     mincore: bind<(at: Address, bytes: number, pages: Uint8Array) => number>(
@@ -35,8 +34,8 @@ export function bindLibc() {
 }
 
 /**
- * For threads of this package's own: koffi keeps the stack and the heap of its calls when a thread
- * ends, 3 MiB of addresses a thread by default. Our calls take a few numbers.
+ * Makes koffi's call stack and heap small, for this package's own threads: koffi keeps both when a
+ * thread ends, 3 MiB of addresses for each thread by default. Calls of this package take few arguments.
  */
 export function keepCallsSmall(): void {
   koffi.config({ ...koffi.config(), sync_stack_size: 65_536, sync_heap_size: 65_536 });
@@ -45,18 +44,18 @@ export function keepCallsSmall(): void {
 export type Libc = ReturnType<typeof bindLibc>;
 
 /**
- * Functions that only some systems have; bound by the shim of the system that has them.
+ * Binds a function that not every system has.
  *
- * @param library where it is; the running program when left out
+ * @param library the library that has it; @defaultValue the running program
  */
 export function bindExtra<F>(signature: string, library: string | null = null): F {
   return koffi.load(library).func(signature) as unknown as F;
 }
 
-/** What calls on other threads are still using: it must not be collected under them. */
+/** Arguments of calls that run on other threads: kept, so that they are not garbage-collected. */
 const inUse = new Set<readonly unknown[]>();
 
-/** A function of the C library, called on a thread of libuv's. Its errno stays on that thread. */
+/** Binds a function of the C library to be called on a thread of libuv's. Its errno is lost. */
 export function bindInBackground<A extends readonly unknown[], R>(
   signature: string,
 ): (...args: A) => Promise<R> {
@@ -76,7 +75,7 @@ export function addressOf(buffer: SharedArrayBuffer): bigint {
   return koffi.address(new Uint8Array(buffer, 0, 1)) as bigint;
 }
 
-/** Name of the error the last call of this thread left behind. */
+/** Name of the error of this thread's last call. */
 export function lastErrno(): string {
   return errnoName(koffi.errno());
 }

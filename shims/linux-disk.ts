@@ -2,7 +2,7 @@ import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Mount, mountOfPath, parseMounts } from "./mount-table.ts";
 
-/** What of the running system is asked; tests put a made-up tree and made-up numbers there. */
+/** The parts of the system that are read; tests give a folder of files and numbers of their own. */
 export interface Machine {
   /** Where `/proc` and `/sys` are mounted. */
   readonly root: string;
@@ -11,7 +11,7 @@ export interface Machine {
 
 export const thisMachine: Machine = { root: "/", stat: (path) => stat(path, { bigint: true }) };
 
-/** Where a file lies. */
+/** The file system that a file is on. */
 export interface FilePlace {
   /** As `stat` gives it. */
   readonly dev: bigint;
@@ -25,7 +25,7 @@ export interface DiskFacts {
   readonly readAheadBytes: number | null;
 }
 
-/** What is known of the disks that hold a file. Never fails: what is not told is not known. */
+/** The facts of the disks that hold a file. Never fails: what cannot be read is not known. */
 export async function describeDisk(place: FilePlace, machine: Machine): Promise<DiskFacts> {
   const devices = await devicesOf(place, machine);
   return {
@@ -34,25 +34,24 @@ export async function describeDisk(place: FilePlace, machine: Machine): Promise<
   };
 }
 
-/** The layers of an overlay, upper and lower; those that this process can see. */
+/** The layers of an overlay that this process can see, upper and lower. */
 export function overlayLayers({ options }: Mount): string[] {
   return options.flatMap((option) => {
     const [, paths] = /^(?:lowerdir\+?|upperdir|datadir\+)=(.*)$/.exec(option) ?? [];
-    // Two colons set apart layers that hold data alone; a backslash stands before a colon of a name.
+    // Two colons separate layers that hold data alone; a colon of a name follows a backslash.
     const layers = paths?.split(/(?<!\\):+/).map((path) => path.replace(/\\(.)/g, "$1"));
     return layers?.filter((path) => path.startsWith("/")) ?? [];
   });
 }
 
-/** Of overlays over overlays, so many are looked through. */
+/** Overlays over overlays are followed this deep. */
 const MOST_NESTED = 4;
 
 /**
- * The block devices below a file, by the names `/sys/dev/block` has: none for a file of another
+ * The block devices below a file, by their names in `/sys/dev/block`: none for a file of another
  * machine, or where the system does not tell.
  *
- * A file system that makes up its device number, as btrfs and overlay do, has what it lies on in the
- * table of mounts.
+ * The device number of btrfs and overlay is no block device's. Their devices are in the table of mounts.
  */
 async function devicesOf(
   { dev, mount }: FilePlace,
@@ -118,17 +117,17 @@ async function someRotate(
   return false;
 }
 
-/** A disk of a hypervisor by its bus: it calls itself rotational, and says nothing of what it is. */
+/** Buses of hypervisors, whose disks all report `rotational` 1, whatever the host's disk is. */
 const VIRTUAL_BUS = /\/(?:virtio|xen|vbd-|vmbus)/i;
 
-/** The same by its vendor and model, where it poses as a SCSI or ATA disk. */
+/** Vendors and models of virtual disks that appear as SCSI or ATA disks. */
 const VIRTUAL_NAME =
   /vmware|qemu|vbox|msft|virtual disk|virtual hdd|google|persistentdisk|amazon|blockvolume|nutanix|xensrc/i;
 
 /**
- * Whether a disk with rotating platters is at the bottom of a block device. LVM, dm-crypt, md and
- * loop devices inherit `queue/rotational`, also from disks that merely say so: what they are made of is
- * asked instead. A virtual device with nothing below it, such as a RAM disk, does not rotate.
+ * Whether a disk with rotating platters is at the bottom of a block device. LVM, dm-crypt, md and loop
+ * devices inherit `queue/rotational`, also from virtual disks that report it wrongly, so the disks below
+ * them are asked instead. A virtual device with nothing below it, such as a RAM disk, does not rotate.
  */
 async function isRotational(device: string, machine: Machine, seen: Set<string>): Promise<boolean> {
   const folder = await realpath(join(machine.root, "sys/dev/block", device)).catch(() => undefined);
@@ -145,7 +144,7 @@ async function isRotational(device: string, machine: Machine, seen: Set<string>)
   return (own ?? (await attribute(join(disk, "queue/rotational")))) === "1";
 }
 
-/** What a stacked block device is made of; none for a disk. */
+/** The devices below a stacked block device; none for a disk. */
 async function devicesBelow(disk: string, machine: Machine): Promise<string[]> {
   const devices: string[] = [];
   for (const name of await entries(join(disk, "slaves"))) {
@@ -157,7 +156,7 @@ async function devicesBelow(disk: string, machine: Machine): Promise<string[]> {
   return place === undefined ? devices : [...devices, ...(await devicesOf(place, machine))];
 }
 
-/** Of the file system where it says so, else of the devices below it. */
+/** The read-ahead of the file system where it has one, else the least of the devices below it. */
 async function readAheadBytes(
   { dev, mount }: FilePlace,
   devices: readonly string[],
@@ -175,11 +174,12 @@ async function readAheadBytes(
   return null;
 }
 
-/** `MAJOR:MINOR`, as `/sys` calls a device (`gnu_dev_major`, sys/sysmacros.h). */
+/** The name of a device in `/sys`, `MAJOR:MINOR` (`gnu_dev_major`, sys/sysmacros.h). */
 export function deviceName(dev: bigint): string {
   return `${(dev >> 8n) & 0xfffn}:${(dev & 0xffn) | ((dev >> 12n) & 0xfff00n)}`;
 }
 
+/** The text of a file of `/sys` or `/proc`; `undefined` where it cannot be read. */
 export async function attribute(path: string): Promise<string | undefined> {
   return readFile(path, "utf8").then(
     (text) => text.trim(),

@@ -1,8 +1,8 @@
 import { access, constants, type FileHandle, readFile, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import type { FileFacts } from "./file-facts.ts";
 import { attribute, describeDisk, deviceName, overlayLayers, thisMachine } from "./linux-disk.ts";
 import { type Mount, parseMounts } from "./mount-table.ts";
-import type { FileFacts } from "./shim.ts";
 
 const OVERLAY = 0x794c7630;
 const FUSE = 0x65735546;
@@ -10,7 +10,7 @@ const HUGETLBFS = 0x958458f6;
 
 /**
  * File systems on devices of this machine, by `f_type` (linux/magic.h; ZFS and bcachefs from their
- * own headers). What is not listed may be another machine's or another program's: NFS, SMB, 9p, FUSE.
+ * own headers). Any other may be served by another machine or program: NFS, SMB, 9p, FUSE.
  */
 const LOCAL: ReadonlySet<number> = new Set([
   0xef53, // ext2, ext3, ext4
@@ -33,7 +33,7 @@ const LOCAL: ReadonlySet<number> = new Set([
   0x7366746e, // NTFS
 ]);
 
-/** Their files are opened on another file system, whose page cache they show to mappings alone. */
+/** Their pages belong to files of another file system; only a mapping shows which are resident. */
 const STACKED: ReadonlySet<number> = new Set([
   OVERLAY,
   0x61756673, // aufs
@@ -41,8 +41,8 @@ const STACKED: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Asks the system about an open file, without holding up the event loop: each of these questions may
- * wait for a server that does not answer. Never fails: what is refused is not known.
+ * Collects the facts of an open file without blocking the event loop: each of these questions may wait
+ * for a server that does not answer. Never fails: a refused question counts as not known.
  */
 export async function describeFile(
   { handle, path }: { readonly handle: FileHandle; readonly path: string },
@@ -64,12 +64,12 @@ export async function describeFile(
   };
 }
 
-/** A name that leads to the open file itself, whatever its path leads to by now. */
+/** A path of the open file itself: its own path may lead to another file by now. */
 async function nameOf(handle: FileHandle, path: string): Promise<string> {
   const own = `/proc/self/fd/${handle.fd}`;
   return stat(own).then(
     () => own,
-    () => path, // `/proc` is not mounted
+    () => path, // without `/proc`
   );
 }
 
@@ -88,33 +88,32 @@ async function mountOf(handle: FileHandle, root: string): Promise<Mount | undefi
   return parseMounts(table ?? "").find((mount) => mount.id === id);
 }
 
-/** An overlay is as local as its layers. */
+/** An overlay is local when all its layers are. */
 async function isOnThisMachine(
   fsType: number | null,
   dev: bigint,
   mount: Mount | undefined,
 ): Promise<boolean> {
-  // A file system that lies on a block device has that device's number.
+  // The device number of a file system on a block device is that device's; others have major number 0.
   if (fsType === null) return !deviceName(dev).startsWith("0:");
   if (!LOCAL.has(fsType)) return false;
   if (fsType !== OVERLAY || mount?.type !== "overlay") return true;
   for (const layer of overlayLayers(mount)) {
     const type = await typeOf(layer);
-    // In a container the layers are out of sight.
+    // In a container the paths of the layers may not exist: such a layer counts as local.
     if (type !== null && !LOCAL.has(type)) return false;
   }
   return true;
 }
 
 /**
- * Whether `mincore` tells this process the truth. It calls every page resident to someone who neither
- * owns the file nor may write it (mm/mincore.c, `can_do_mincore`).
+ * Whether `mincore` tells this process the truth. To a process that neither owns the file nor may write
+ * it, it reports every page as resident (mm/mincore.c, `can_do_mincore`).
  */
 export async function mayKnow(uid: bigint, path: string): Promise<boolean> {
   if (uid === BigInt(process.geteuid?.() ?? -1)) return true;
   if (uid !== NOBODY && (await actsAsOwner())) return true;
-  // access(2) asks for the real user, the kernel for the effective one: only where they agree does
-  // its answer count.
+  // access(2) checks the real user and `mincore` the effective one, so they have to be the same.
   if (process.getuid?.() !== process.geteuid?.()) return false;
   return access(path, constants.W_OK).then(
     () => true,
@@ -122,7 +121,7 @@ export async function mayKnow(uid: bigint, path: string): Promise<boolean> {
   );
 }
 
-/** Stands for every owner that a user namespace has no number for (`overflowuid`). */
+/** The owner of files whose owner has no number in this user namespace (`overflowuid`). */
 const NOBODY = 65_534n;
 const CAP_FOWNER = 3n; // linux/capability.h
 

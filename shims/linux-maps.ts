@@ -10,7 +10,7 @@ export interface SelfMapping extends FoundMapping {
 /** `7f0c-7f1c r--s 00200000 fe:00 2148530   /models/a.gguf` (proc_pid_maps(5)). */
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+)\s*(.*)$/;
 
-/** What a process has mapped, by address. @param maps its `/proc/PID/maps` */
+/** The mappings of a process, sorted by address. @param maps its `/proc/PID/maps` */
 export function parseMappings(maps: string): SelfMapping[] {
   return maps.split("\n").flatMap((line) => {
     const [, start, end, offset, major, minor, ino, path] = LINE.exec(line) ?? [];
@@ -30,9 +30,9 @@ export function parseMappings(maps: string): SelfMapping[] {
 }
 
 /**
- * The mappings that ranges lie in; `null` when a part of one is not mapped.
+ * The mappings that ranges lie in; `null` when a part of a range is not mapped.
  *
- * @param mappings by address
+ * @param mappings sorted by address
  */
 export function mappingsAt(
   mappings: readonly SelfMapping[],
@@ -52,7 +52,7 @@ export function mappingsAt(
   return [...found];
 }
 
-/** Number of the last mapping that begins at an address or below it; -1 when there is none. */
+/** Index of the last mapping that begins at an address or below it; -1 when there is none. */
 function lastFrom(mappings: readonly SelfMapping[], address: bigint): number {
   let [low, high] = [0, mappings.length];
   while (low < high) {

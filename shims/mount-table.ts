@@ -1,12 +1,12 @@
 /** One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)). */
 export interface Mount {
   readonly id: number;
-  /** The folder of the file system that is shown at {@link Mount.point}. */
+  /** The folder of the file system that is mounted at {@link Mount.point}. */
   readonly root: string;
   readonly point: string;
   /** Such as `ext4` or `cgroup2`. */
   readonly type: string;
-  /** Such as `/dev/sda1`; whatever the file system calls itself where there is no device. */
+  /** Such as `/dev/sda1`; a name of the file system's choice where there is no device. */
   readonly source: string;
   /** Of the file system as a whole, such as `rw` or `lowerdir=/a:/b`. */
   readonly options: readonly string[];
@@ -14,7 +14,7 @@ export interface Mount {
 
 /**
  * `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: between the
- * sixth field and the dash there is any number of further ones.
+ * sixth field and the dash there may be further fields.
  */
 const LINE = /^(\d+) \d+ \S+ (\S+) (\S+) \S+ (?:\S+ )*?- (\S+) (\S+)(?: (\S+))?$/;
 

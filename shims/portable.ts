@@ -1,9 +1,10 @@
-import { type Shim, UNKNOWN_FACTS } from "./shim.ts";
+import { UNKNOWN_FACTS } from "./file-facts.ts";
+import type { Shim } from "./shim.ts";
 import { SystemError } from "./system-error.ts";
 
 /**
- * No native code at all: nothing is mapped, residency is unknown, and a sweep reads the file. The
- * pages become resident in the page cache all the same.
+ * The shim without native code: nothing is mapped, residency is unknown, and a sweep reads the file,
+ * which makes its pages resident in the page cache too.
  */
 export function portableShim(): Shim {
   const refuse = (call: string) => () => {
@@ -11,7 +12,7 @@ export function portableShim(): Shim {
   };
   return {
     name: "portable",
-    // Only the unit of rounding here; every system's page is a multiple of it.
+    // Used for rounding only: the page size of every system is a multiple of it.
     pageBytes: 4096,
     canPlace: false,
     canPopulate: false,
@@ -35,6 +36,7 @@ export function portableShim(): Shim {
     faultsOfNewMapping: () => null,
     findMappings: async () => null,
     openLease: () => null,
+    adviseFile: () => false,
     exit: (code) => process.exit(code),
     faults() {
       try {

@@ -1,3 +1,4 @@
+import type { DescribedFile } from "./file-facts.ts";
 import {
   addressOf,
   bindExtra,
@@ -7,11 +8,11 @@ import {
   lastErrno,
   MAP_FAILED,
 } from "./libc.ts";
-import type { Advice, DescribedFile, Faults, Shim } from "./shim.ts";
+import type { Advice, Faults, Shim } from "./shim.ts";
 import { inSteps } from "./steps.ts";
 import { SystemError } from "./system-error.ts";
 
-/** Where the POSIX systems differ in numbers. Each names the header it comes from. */
+/** The numbers in which POSIX systems differ. */
 export interface PosixConstants {
   /** `sys/mman.h` */
   readonly MAP_ANONYMOUS: number;
@@ -23,7 +24,7 @@ export interface PosixConstants {
   readonly advice: Readonly<Partial<Record<Advice, number>>>;
   /** The advice that drops page tables, private copies included, where the system has one. */
   readonly zap: number | null;
-  /** `RUSAGE_THREAD`, or `RUSAGE_SELF` where threads are not told apart. */
+  /** `RUSAGE_THREAD`, or `RUSAGE_SELF` where the system does not count by thread. */
   readonly rusageWho: number;
 }
 
@@ -40,10 +41,10 @@ const RUSAGE_WORDS = 18;
 const RU_MINFLT = 8;
 const RU_MAJFLT = 9;
 
-/** The other bits of a page's byte are the system's own and may be set (mincore(2)). */
+/** The bit of a resident page. Other bits of the byte are undefined and may be set (mincore(2)). */
 const RESIDENT = 1;
 
-/** Asking about this much takes the system a millisecond or two; the event loop turns in between. */
+/** `mincore` over this much takes 1 to 2 ms; the event loop runs between two calls. */
 const STEP_BYTES = 256 * 1024 ** 2;
 
 export function countResident(pages: Uint8Array): number {
@@ -52,15 +53,17 @@ export function countResident(pages: Uint8Array): number {
   return resident;
 }
 
+export type PosixShim = ReturnType<typeof posixShim>;
+
 /** The part that Linux and macOS share. */
 export function posixShim(libc: Libc, constants: PosixConstants) {
   const { MAP_ANONYMOUS, MAP_NORESERVE } = constants;
   const pageBytes = libc.getpagesize();
   const usage = new BigInt64Array(RUSAGE_WORDS);
 
-  /** Through a mapping that is never touched, so it raises no signal, whatever happens to the file. */
+  /** By a mapping that is never touched, so that it raises no signal when the file shrinks. */
   function residentBytes({ fd, facts }: DescribedFile, offset: number, byteLength: number) {
-    // Nothing cannot be mapped.
+    // mmap refuses a length of 0.
     if (byteLength === 0) return 0;
     if (!facts.mayKnow || !facts.mayMap) return null;
     const at = libc.mmap(null, byteLength, PROT_READ, MAP_SHARED, fd, offset);
@@ -72,7 +75,7 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
     }
   }
 
-  /** None at all where the system refuses to count them. */
+  /** Zeros where the system refuses to count them. */
   function faults(): Faults {
     libc.getrusage(constants.rusageWho, usage);
     return { minor: Number(usage[RU_MINFLT]), major: Number(usage[RU_MAJFLT]) };
@@ -92,8 +95,8 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
     addressOf,
 
     place(address, byteLength, fd, offset) {
-      // MAP_NORESERVE: a private writable mapping counts against the overcommit limit without it,
-      // and a model is larger than the machine's memory by nature.
+      // MAP_NORESERVE: without it a private writable mapping counts against the overcommit limit, and a
+      // model may be larger than the machine's memory.
       const flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
       expectMapping(
         libc.mmap(address, byteLength, PROT_READ | PROT_WRITE, flags, fd, offset),
@@ -151,7 +154,7 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
     faultsOfNewMapping(fd, offset, byteLength) {
       const { populate } = constants;
       if (populate === null) return null;
-      // Twice the addresses, so that the mapping can begin where a large page does.
+      // Twice the addresses, so that the mapping can begin at a large page's boundary.
       const flags = MAP_PRIVATE | MAP_NORESERVE | MAP_ANONYMOUS;
       const room = libc.mmap(null, 2 * byteLength, PROT_NONE, flags, -1, 0);
       if (room === MAP_FAILED) return null;
@@ -165,7 +168,7 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
         const before = faults();
         if (libc.madvise(at, byteLength, populate) !== 0) return null;
         const after = faults();
-        // Filling empty page tables takes one fault at the least: none means that none are counted.
+        // Filling empty page tables takes at least one fault: 0 means that faults are not counted.
         return after.minor + after.major - before.minor - before.major || null;
       } finally {
         libc.munmap(room, 2 * byteLength);

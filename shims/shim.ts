@@ -1,11 +1,12 @@
 import type { FileHandle } from "node:fs/promises";
+import type { DescribedFile, FileFacts } from "./file-facts.ts";
 
 /**
- * What the package needs of an operating system. One implementation a platform; nothing above this
- * folder asks which one it got, only what it can do.
+ * The calls that the package needs of an operating system. There is one implementation for each system;
+ * code outside this folder asks what a shim can do, never which one it is.
  *
- * Addresses are virtual addresses of this process, as bigint: a pointer does not fit a double.
- * Offsets and lengths are bytes, as number: a file does (2^53).
+ * Addresses are virtual addresses of this process, as bigint: a double does not hold every pointer.
+ * Offsets and lengths are bytes, as number: a double holds every file size (up to 2^53).
  */
 export interface Shim {
   readonly name: "linux" | "darwin" | "windows" | "portable";
@@ -20,12 +21,13 @@ export interface Shim {
   /** Whose {@link faults} are counted. */
   readonly countsFaultsOf: "thread" | "process";
 
-  /** The address at which V8 keeps a buffer. The buffer is V8's own; nothing foreign is wrapped. */
+  /** The address of a buffer of V8's own. */
   addressOf(buffer: SharedArrayBuffer): bigint;
 
   /**
    * Maps `[offset, offset + byteLength)` of the file over the pages at `address`, private and
-   * writable: a stray store changes a copy, where a read-only mapping would kill the process.
+   * writable: a stray store changes a copy of the page, where a read-only mapping would raise a signal
+   * that ends the process.
    *
    * @throws {@link SystemError}
    */
@@ -35,25 +37,31 @@ export interface Shim {
   restore(address: bigint, byteLength: number): void;
 
   /**
-   * Maps a range of the file where the system likes, read-only, and outside WebAssembly memory: the
-   * way of a system that cannot {@link place}. `null` where that one serves.
+   * Maps a range of the file read-only at an address that the system chooses, outside WebAssembly memory:
+   * for systems that cannot {@link place}. `null` on systems that can.
    *
    * @param offset a multiple of 64 KiB
    * @throws {@link SystemError}
    */
   openView(fd: number, offset: number, byteLength: number): View | null;
 
-  /** A hint. Never fails; says whether the system took it, which proves nothing about residency. */
+  /** Gives a hint. Never fails; returns whether the system took it, which proves nothing of residency. */
   advise(address: bigint, byteLength: number, advice: Advice): boolean;
 
   /**
    * Drops the page tables of a mapping; the page cache keeps its pages. **Destroys private copies:**
-   * what was stored through a private writable mapping is lost, as if it had never been written. Only
-   * for mappings of this package's own that nobody else has seen. Never fails; as {@link advise}.
+   * what was stored through a private writable mapping is lost. Only for mappings of this package that
+   * no caller has a view of. Never fails; as {@link advise}.
    */
   zapPageTables(address: bigint, byteLength: number): boolean;
 
-  /** A hint over many ranges in one call, before they are filled. Never fails; as {@link advise}. */
+  /**
+   * A hint for reads of an open file: `random` reads no more than what is asked for. Never fails; `false`
+   * where the system has no such hint.
+   */
+  adviseFile(fd: number, advice: "random" | "normal"): boolean;
+
+  /** Asks for many ranges to be read ahead, before they are filled. Never fails; as {@link advise}. */
   prefetch(ranges: readonly FileRange[]): boolean;
 
   /**
@@ -64,21 +72,22 @@ export interface Shim {
   populate(address: bigint, byteLength: number): void;
 
   /**
-   * The same on a thread of libuv's, for whoever does not mind whether it works: fulfilled when it is
-   * over, however it ended.
+   * The same on a thread of libuv's, as a hint: fulfilled when the call has returned, whether it worked
+   * or not.
    */
   populateInBackground(address: bigint, byteLength: number): Promise<void>;
 
   /**
-   * What the system says of an open file, for every later question about it. Asked without holding up
-   * the event loop, since a server may not answer. Never fails: what is refused is not known.
+   * Collects what the system says of an open file, so that later decisions need no system call. Does not
+   * block the event loop, since a file server may not answer. Never fails: a refused question counts as
+   * not known.
    */
   describeFile(file: { readonly handle: FileHandle; readonly path: string }): Promise<FileFacts>;
 
   /**
-   * Bytes of the file's range that are in the page cache, in whole pages; `null` when the system
-   * will not say. Blocks for about 3 ms a GiB; on a file that is not local, for as long as its server
-   * does not answer: the main thread asks {@link residentBytesInBackground} there.
+   * Bytes of the file's range that are in the page cache, in whole pages; `null` when the system does
+   * not say. Blocks for about 3 ms a GiB; on a file that is not local, until its server answers, so that
+   * the main thread uses {@link residentBytesInBackground} there.
    */
   residentBytes(file: DescribedFile, offset: number, byteLength: number): number | null;
 
@@ -90,42 +99,42 @@ export interface Shim {
   ): Promise<number | null>;
 
   /**
-   * The same as {@link residentBytes} for what is mapped already; both ends page-aligned. `null` also
-   * where a range is not mapped. The event loop turns meanwhile. Where the system knows of this
-   * process's pages only, at least this much is in memory.
+   * The same as {@link residentBytes} for memory that is mapped already; both ends page-aligned. `null`
+   * also where a range is not mapped. Lets the event loop run in between. On Windows, which knows only
+   * this process's pages, it is a lower bound.
    */
   residentBytesAt(ranges: Iterable<AddressRange>): Promise<number | null>;
 
   /**
-   * Page faults that a new mapping of a part of a file costs, once the part is cached: it is mapped
-   * for this question alone. `null` where that cannot be told. Blocks.
+   * Page faults that a new mapping of a cached part of a file costs. Maps the part to find out.
+   * `null` where that cannot be measured. Blocks.
    *
-   * @param offset and byteLength: multiples of a large page
+   * @param byteLength a power of two and a multiple of a large page; `offset` is a multiple of it
    */
   faultsOfNewMapping(fd: number, offset: number, byteLength: number): number | null;
 
   /**
-   * Where this process has a file mapped, whoever did it: what of the file, and where. `null` when
-   * the system has no way to say.
+   * All mappings of a file in this process, whichever code made them. `null` on systems that do not
+   * list them.
    */
   findMappings(path: string): Promise<readonly FoundMapping[] | null>;
 
   /**
-   * Asks the system to drop the range from the page cache. On a thread of libuv's where the system
-   * may wait for a server. Rejects with a {@link SystemError}.
+   * Asks the system to drop the range from the page cache. Runs on a thread of libuv's on Linux, where
+   * it may wait for a server. Rejects with a {@link SystemError}.
    */
   evict(fd: number, offset: number, byteLength: number): Promise<void>;
 
-  /** Page faults of the calling thread so far; of the process where threads are not told apart. */
+  /** Page faults of the calling thread so far; of the process where the system does not count by thread. */
   faults(): Faults;
 
   /**
-   * A lease against truncation, one for each thread and file: while it is held, no one can shrink
-   * the file. `null` where there is none.
+   * A lease against truncation, one for each thread and file: while it is held, no program can shrink
+   * the file. `null` where the system grants none.
    */
   openLease(file: DescribedFile): FileLease | null;
 
-  /** What the system itself says of memory; `null` where `/proc` and `node:os` say it better. */
+  /** The system's own figures of memory; `null` where `/proc` and `node:os` are more exact. */
   memory(): SystemMemory | null;
 
   /** Ends the process without waiting for its threads, where the system can. */
@@ -139,7 +148,7 @@ export interface View {
   close(): void;
 }
 
-/** A chunk of an open file. Bytes. */
+/** A range of an open file. Bytes. */
 export interface FileRange {
   readonly fd: number;
   readonly offset: number;
@@ -178,68 +187,17 @@ export interface Faults {
   readonly major: number;
 }
 
-/** Holds a file still for a moment. */
+/** A lock against truncation of one file. Held for one batch at a time. */
 export interface FileLease {
-  /** False when it cannot be held just now: someone has the file open for writing. */
+  /** @returns false while another program has the file open for writing */
   hold(): boolean;
   release(): void;
   close(): void;
 }
 
-/** An open file with what the system said of it. Plain data: it can be sent to a thread. */
-export interface DescribedFile {
-  readonly path: string;
-  readonly fd: number;
-  readonly facts: FileFacts;
-}
-
-/** What a system says of an open file. */
-export interface FileFacts {
-  /** `f_type` of statfs(2); `null` where the system does not tell, and on systems that have none. */
-  readonly fsType: number | null;
-  /**
-   * Whether a device of this machine answers for the file: it fails in the end, where another machine
-   * or program may never answer. True on systems that do not tell.
-   */
-  readonly isLocal: boolean;
-  /** Whether a disk with rotating platters holds it. False where the system does not tell. */
-  readonly isRotational: boolean;
-  /** Bytes the system reads ahead of a reader of the file; `null` where it does not tell. */
-  readonly readAheadBytes: number | null;
-  /** Whether this process is told which pages of a mapping of the file are resident. */
-  readonly mayKnow: boolean;
-  /**
-   * Whether the file can be mapped without waiting for another machine. The process's memory map is
-   * locked for as long as that takes, so that every thread stands still which allocates or faults.
-   */
-  readonly mayMap: boolean;
-  /** Whether the system counts the file's resident pages without a mapping. */
-  readonly countsPages: boolean;
-  /** Whether a count of 0 may mean that another file holds the pages. */
-  readonly countsOnlyItsOwn: boolean;
-}
-
-/** Of a system that tells nothing, and on which files are mapped or read like local ones. */
-export const UNKNOWN_FACTS: FileFacts = {
-  fsType: null,
-  isLocal: true,
-  isRotational: false,
-  readAheadBytes: null,
-  mayKnow: true,
-  mayMap: true,
-  countsPages: false,
-  countsOnlyItsOwn: false,
-};
-
-/** Memory of this process. */
-export interface AddressRange {
-  readonly address: bigint;
-  readonly byteLength: number;
-}
-
-/** What a system says of its memory itself, where that beats `node:os`. Bytes. */
+/** A system's own figures of its memory. Bytes. */
 export interface SystemMemory {
   readonly totalBytes: number;
-  /** What can be had without writing anything out, cached pages of files included. */
+  /** What can be allocated without writing anything to disk, cached pages of files included. */
   readonly availableBytes: number;
 }

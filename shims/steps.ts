@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { AddressRange } from "./shim.ts";
 
-/** Cuts ranges of memory into steps; the event loop turns whenever a step's worth is done. */
+/** Cuts ranges of memory into steps, and lets the event loop run after each `stepBytes`. */
 export async function* inSteps(
   ranges: Iterable<AddressRange>,
   stepBytes: number,

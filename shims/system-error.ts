@@ -1,4 +1,4 @@
-/** A system call that failed: which, on what, and the system's own name for the reason. */
+/** A system call that failed: its name and arguments, and the name of the system's error. */
 export class SystemError extends Error {
   /** Such as `"EFAULT"`. */
   readonly errno: string;

@@ -19,12 +19,12 @@ const JOB_OBJECT_LIMIT_PROCESS_MEMORY = 0x100n;
 const JOB_OBJECT_LIMIT_JOB_MEMORY = 0x200n;
 
 /**
- * What Windows says of memory. What is available includes the standby list, where cached pages of
- * files wait (GlobalMemoryStatusEx, `ullAvailPhys`).
+ * The memory of the machine, or of the process's job. Available memory includes the standby list, which
+ * holds cached pages of files (GlobalMemoryStatusEx, `ullAvailPhys`).
  *
- * A job's limit is on committed memory, which a view of a file is not part of. It is heeded all the
- * same, as .NET does (`gcenv.windows.cpp`, `GetRestrictedPhysicalMemoryLimit`): whoever set it means
- * the process to be no larger.
+ * A job limits committed memory, and a view of a file is not part of that. The limit counts here all the
+ * same, as in .NET (`gcenv.windows.cpp`, `GetRestrictedPhysicalMemoryLimit`): an administrator who sets
+ * it wants the process to stay below it.
  */
 export function windowsMemory(kernel32: Kernel32): SystemMemory | null {
   const status = new BigUint64Array(Number(MEMORYSTATUSEX_BYTES) / 8);
@@ -55,7 +55,7 @@ function jobLimit({ QueryInformationJobObject }: Kernel32): number | null {
   return limits.length === 0 ? null : Math.min(...limits);
 }
 
-/** Of the process: its threads are not told apart, nor are faults that waited for the device. */
+/** Counters of the whole process: Windows counts neither by thread, nor major faults apart. */
 export function processCounters({ K32GetProcessMemoryInfo }: Kernel32) {
   const counters = new Uint32Array(PROCESS_MEMORY_COUNTERS_BYTES / 4);
   counters[0] = PROCESS_MEMORY_COUNTERS_BYTES;

@@ -1,6 +1,7 @@
+import { UNKNOWN_FACTS } from "./file-facts.ts";
 import { bindKernel32, type Kernel32, lastWindowsError, MINUS_ONE } from "./kernel32.ts";
 import { addressOf } from "./libc.ts";
-import { type Shim, UNKNOWN_FACTS, type View } from "./shim.ts";
+import type { Shim, View } from "./shim.ts";
 import { inSteps } from "./steps.ts";
 import { SystemError } from "./system-error.ts";
 import { processCounters, windowsMemory } from "./windows-memory.ts";
@@ -11,18 +12,18 @@ const FILE_MAP_READ = 0x04; // memoryapi.h
 const PAGE_SIZE = 1; // second u32 of SYSTEM_INFO, sysinfoapi.h
 const SYSTEM_INFO_WORDS = 12;
 
-/** What {@link readThrough} copies at a time: it stays in the processor's cache. */
+/** Bytes that {@link readThrough} copies at a time: few enough for the processor's cache. */
 const COPIED_BYTES = 256 * 1024;
 
-/** Asking about this much takes a few milliseconds; the event loop turns in between. */
+/** A query over this much takes a few milliseconds; the event loop runs between two queries. */
 const QUERIED_STEP_BYTES = 64 * 1024 ** 2;
 
 /**
- * Windows. A view cannot be laid over memory that V8 has reserved, so files are mapped where the
- * system likes and WebAssembly does not see them: pages are filled by the system on request.
+ * The Windows shim. A view cannot be laid over memory that V8 has reserved, so files are mapped at
+ * addresses that the system chooses, outside WebAssembly memory, and the system fills their pages.
  *
- * While a view is open no one can shrink its file: truncating fails with `ERROR_USER_MAPPED_FILE`.
- * On other machines' file systems that does not hold, and there the fill fails with an error.
+ * While a view is open no program can shrink its file: truncating fails with `ERROR_USER_MAPPED_FILE`.
+ * On a network file system another machine can, and then a fill fails with an error.
  *
  * @throws when koffi has no binary for this platform, or the running program does not export libuv
  */
@@ -41,14 +42,14 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     throw new SystemError(call, lastWindowsError(kernel32));
   }
 
-  /** Locking a range makes it resident; unlocked again, it stays in the working set for now. */
+  /** Makes a range resident by locking it. After the unlock it stays in the working set for a while. */
   function lock(address: bigint, byteLength: number): boolean {
     if (kernel32.VirtualLock(address, byteLength) === 0) return false;
     kernel32.VirtualUnlock(address, byteLength);
     return true;
   }
 
-  /** Reads the pages as a debugger would: an in-page error is a failed call, not an exception. */
+  /** Reads the pages as a debugger does, so that an in-page error is a failed call and no exception. */
   function readThrough(address: bigint, byteLength: number): void {
     for (let done = 0; done < byteLength; done += COPIED_BYTES) {
       const bytes = Math.min(COPIED_BYTES, byteLength - done);
@@ -64,8 +65,8 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     pageBytes,
     canPlace: false,
     canPopulate: true,
-    // Windows drops a file's pages when someone opens it unbuffered while no one else has it open at
-    // all (fio, `windowsaio_invalidate_cache`): whoever asks has it open, and it cannot be in parts.
+    // Windows drops all pages of a file when it is opened unbuffered while it is not open anywhere else
+    // (fio, `windowsaio_invalidate_cache`). Here it is open, and only a range is to be dropped.
     canEvict: false,
     countsFaultsOf: "process",
     addressOf,
@@ -76,6 +77,7 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     describeFile: async () => UNKNOWN_FACTS,
     faultsOfNewMapping: () => null,
     openLease: () => null,
+    adviseFile: () => false,
 
     openView(fd, offset, byteLength): View {
       const what = `of ${byteLength} bytes at offset ${offset}`;
@@ -116,10 +118,10 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
       }
     },
 
-    // What the workers themselves do first asks for everything at once.
+    // The first worker asks for all ranges at once anyway.
     populateInBackground: async () => {},
 
-    // A process is told of its own views only, and a new one begins empty, whatever is cached.
+    // Windows shows a process only its own views, and a new view shows nothing of what is cached.
     residentBytes: () => null,
     residentBytesInBackground: async () => null,
     findMappings: async () => null,
@@ -141,8 +143,8 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
 }
 
 /**
- * Reads ahead, in large requests, whatever of the ranges is not in memory. It fills the page cache,
- * not the working set, and only as far as memory lasts: a hint (memoryapi.h).
+ * Asks the system to read the ranges ahead in large requests. It fills the page cache, not the working
+ * set, and only as far as memory allows: a hint (memoryapi.h).
  */
 function prefetch(
   { PrefetchVirtualMemory }: Kernel32,

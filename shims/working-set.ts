@@ -1,16 +1,17 @@
 import { type Kernel32, MINUS_ONE } from "./kernel32.ts";
 
-/** What one call locks. Each call has its cost; this is 1,024 pages. */
+/** Bytes that one call locks, 1,024 pages: enough that the calls cost little. */
 export const LOCKED_BYTES = 4 * 1024 ** 2;
 
-/** Sixteen workers at once, which is as many as a sweep has. */
+/** For sixteen workers at once, which is the most that a sweep has. */
 const RAISED_BYTES = 16 * LOCKED_BYTES;
 
 const PROCESS = MINUS_ONE;
 
 /**
- * The process's working set. `VirtualLock` locks no more than the working set's minimum less a small
- * overhead (memoryapi.h), which is about 200 KiB by default: it is raised while views are open.
+ * The limits of the process's working set. `VirtualLock` locks at most the working set's minimum less a
+ * small overhead (memoryapi.h). The default is about 200 KiB, so the minimum is raised while views are
+ * open.
  */
 export class WorkingSet {
   readonly #kernel32: Kernel32;
@@ -32,9 +33,9 @@ export class WorkingSet {
   }
 
   /**
-   * By a difference and not to a remembered value: another thread may raise it too meanwhile. The
-   * maximum moves along, since the minimum may not pass it. Where it is refused, locking fails and
-   * the pages are read instead.
+   * Changes the limits by a difference, since another thread may change them too. The maximum changes
+   * with the minimum, which may not exceed it. Where Windows refuses, locking fails and the pages are
+   * read instead.
    */
   #grow(bytes: number): boolean {
     const least = new BigUint64Array(1);
@@ -51,22 +52,22 @@ export class WorkingSet {
 /** `PSAPI_WORKING_SET_EX_INFORMATION` (psapi.h): an address, then its attributes. */
 const PAGE_WORDS = 2;
 
-/** Pages asked about in one call, 8 MiB of them: more held the process's lock (ESE `sysmem.cxx`). */
+/** Pages of one query, 8 MiB: a longer one holds the working set's lock too long (ESE `sysmem.cxx`). */
 const QUERIED_PAGES = 2048;
 
 /** `PSAPI_WORKING_SET_EX_BLOCK`: the page is in this process's working set. */
 const VALID = 1n;
 
 /**
- * The block of a page that is not valid, bits 22 and 23: where it is instead, 1 for "in memory",
- * such as on the standby list. Not in psapi.h; read by Microsoft's own ESE (`sysmem.cxx`,
- * `MEMORY_WORKING_SET_EX_BLOCK`), and left 0 where the system will not say.
+ * Bits 22 and 23 of a page that is not valid say where it is: 1 for "in memory", such as on the standby
+ * list. Not in psapi.h; Microsoft's ESE reads them (`sysmem.cxx`, `MEMORY_WORKING_SET_EX_BLOCK`). They
+ * are 0 where the system does not say.
  */
 const LOCATION_SHIFT = 22n;
 const LOCATION_MASK = 3n;
 const LOCATION_RESIDENT = 1n;
 
-/** Pages that are in memory for certain, of those from `address` on. */
+/** Counts the pages from `address` on that are certainly in memory. */
 export function countResidentPages(
   { K32QueryWorkingSetEx }: Kernel32,
   address: bigint,

@@ -3,24 +3,24 @@ import { loadShim, type Shim } from "../shims/index.ts";
 import { abortError } from "./errors.ts";
 
 /**
- * Work that a device keeps from ending after its caller was told that it is over: a worker in the
- * middle of a read, a header on a disk that does not answer. Nothing can call it off.
+ * The number of abandoned works: they still wait for a device after their caller got its answer, such as a
+ * read from a disk that does not answer. They cannot be cancelled.
  */
 let unfinished = 0;
 let shim: Shim | undefined;
 
 /**
- * Node joins its threads when it exits, and so would wait for the device. What is left behind holds
- * nothing the system does not take back by itself.
+ * Ends the process without joining its threads, as Node would do: a join waits for the device. The system
+ * frees everything that the threads hold.
  */
 function exitAtOnce(code: number): void {
   shim?.exit(code);
 }
 
 /**
- * Lets the process exit while the work is still under way, as soon as it resolves. A worker thread
- * cannot be let go like that: the process has others. Takes care of a rejection of the work, on any
- * thread. Never rejects.
+ * Lets the process exit while work is still under way. Resolves when it can. Handles a rejection of the
+ * work. On a worker thread it does no more than that, since a worker must not end the whole process.
+ * Never rejects.
  */
 export async function abandon(work: Promise<unknown>): Promise<void> {
   if (!isMainThread) {
@@ -38,9 +38,10 @@ export async function abandon(work: Promise<unknown>): Promise<void> {
 }
 
 /**
- * For work that cannot be aborted: rejects as soon as the signal fires, and leaves the work behind.
+ * Makes work abortable that has no signal of its own: rejects as soon as the signal fires, and abandons
+ * the work.
  *
- * @param discard what to do with a result that comes too late
+ * @param discard is called with a result that comes after the abort
  * @throws {@link PrefaultError} `PREFAULT_ABORTED`
  */
 export function abortable<T>(
@@ -63,7 +64,7 @@ export function abortable<T>(
   });
 }
 
-/** Waits until something is closed; after an abort not, since closing may wait for the device. */
+/** Waits for a close, except after an abort, since closing may wait for the device. */
 export function closed(signal: AbortSignal | undefined, closing: Promise<void>): Promise<void> {
   return signal?.aborted ? abandon(closing) : closing;
 }

@@ -1,8 +1,8 @@
-/** The most of a value that a message shows. */
+/** Characters of a value that a message shows at most. */
 const MOST_CHARACTERS = 120;
 
 /**
- * Any value as a few words for a message: `"abc"`, `7n`, `[object Date]`. Never throws, whatever the
+ * Shows any value in a message: `"abc"`, `7n`, `[object Date]`. Never throws, whatever the
  * value is: a BigInt, a symbol, a circular object, one whose own methods throw.
  */
 export function describeValue(value: unknown): string {
@@ -23,6 +23,12 @@ function describeSafely(value: unknown): string {
     // Circular, or it has a `toJSON` of its own that throws.
     return "an object that cannot be shown";
   }
+}
+
+/** Name of the system's error in anything that `node:fs` threw, such as `"EACCES"`. */
+export function errnoOf(thrown: unknown): string | undefined {
+  const code: unknown = (thrown as NodeJS.ErrnoException | null | undefined)?.code;
+  return typeof code === "string" ? code : undefined;
 }
 
 /** The message of anything that was thrown. Never throws itself. */

@@ -7,7 +7,7 @@ const marker = Symbol.for("prefault.error");
  *
  * | code | meaning |
  * | --- | --- |
- * | `PREFAULT_INVALID_OPTION` | an option, a flag or a region has a value that cannot be |
+ * | `PREFAULT_INVALID_OPTION` | an option, a flag or a region has a value that is not allowed |
  * | `PREFAULT_NOT_FOUND` | no such file, or a directory without model files |
  * | `PREFAULT_NOT_A_FILE` | a FIFO, a socket, a device, `/proc`: nothing that can be mapped |
  * | `PREFAULT_PERMISSION` | the file may not be read |
@@ -19,7 +19,7 @@ const marker = Symbol.for("prefault.error");
  * | `PREFAULT_MAP_FAILED` | the file could not be mapped |
  * | `PREFAULT_OUT_OF_MEMORY` | memory ran short, so that going on would evict what was just read |
  * | `PREFAULT_UNSUPPORTED` | this platform cannot do what was asked |
- * | `PREFAULT_WORKER_FAILED` | a worker thread could not be started, or died |
+ * | `PREFAULT_WORKER_FAILED` | a worker thread could not be started, or ended early |
  * | `PREFAULT_ABORTED` | the signal fired; `cause` is its reason |
  * | `PREFAULT_CLOSED` | the object was used after it was closed |
  * | `PREFAULT_INTERNAL` | a fault of this package; please report it with the `cause` |
@@ -42,7 +42,7 @@ export type PrefaultErrorCode =
   | "PREFAULT_UNSUPPORTED"
   | "PREFAULT_WORKER_FAILED";
 
-/** What is known of a failure besides its message. */
+/** The details of an error besides its message. */
 export interface PrefaultErrorDetail {
   /** Name of the operating system's error, such as `"EACCES"`. */
   errno?: string | undefined;
@@ -73,20 +73,20 @@ export class PrefaultError extends Error {
     this.offset = detail.offset;
   }
 
-  /** Holds across duplicate installs and bundles, where `instanceof` does not. */
+  /** Whether a value is an error of this package. Works across duplicate installs and bundles, unlike `instanceof`. */
   static is(value: unknown): value is PrefaultError {
     return typeof value === "object" && value !== null && marker in value;
   }
 }
 
-/** The one way an abort is reported, whatever the signal's own reason is. */
+/** The error of every abort. The signal's own reason is its `cause`. */
 export function abortError(signal: AbortSignal): PrefaultError {
   return new PrefaultError("PREFAULT_ABORTED", "the prefault was aborted", {
     cause: signal.reason,
   });
 }
 
-/** Anything thrown, as this package's error. */
+/** Any thrown value as this package's error: `PREFAULT_INTERNAL` for one that is not. */
 export function asPrefaultError(thrown: unknown): PrefaultError {
   if (PrefaultError.is(thrown)) return thrown;
   return new PrefaultError("PREFAULT_INTERNAL", `unexpected: ${messageOf(thrown)}`, {

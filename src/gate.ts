@@ -4,7 +4,7 @@ import { gib } from "./units.ts";
  * The rule that says whether a sweep fits this machine.
  *
  * - `fits-in-ram`: not when the bytes exceed 80 % of the RAM there is, or of the cgroup's limit.
- * - `fits-in-free-ram`: the same against what can be had now, the target's own cached pages included.
+ * - `fits-in-free-ram`: the same for the memory that is available now, cached pages of the target included.
  * - `always`: no memory rule.
  */
 export type Gate = "always" | "fits-in-ram" | "fits-in-free-ram";
@@ -14,10 +14,10 @@ export const GATES: readonly Gate[] = ["fits-in-ram", "fits-in-free-ram", "alway
 /** The environment variable that turns the sweep off (`0`) or forces it (`1`). */
 export const KILL_SWITCH = "SHARPI_PREFAULT";
 
-/** The reason for doing nothing at all, which is not worth a log line. */
+/** The reason of a run without bytes, which is not logged. */
 export const NO_BYTES = "no mapped weights";
 
-/** What {@link shouldRun} decides by. */
+/** The input of {@link shouldRun}. */
 export interface GateQuestion {
   /** The kill switch's value. `"0"` never, `"1"` force, anything else or nothing: auto. */
   readonly mode: string | undefined;
@@ -30,7 +30,7 @@ export interface GateQuestion {
   readonly killSwitch?: string;
 }
 
-/** Whether to run, and why, in words. */
+/** Whether to run, and the reason in words. */
 export interface GateAnswer {
   readonly run: boolean;
   readonly reason: string;
@@ -40,10 +40,10 @@ export interface GateAnswer {
  * Decides whether a sweep should run. Pure: it reads no clock, no environment and no machine.
  *
  * In this order: no bytes, kill switch `0`, kill switch `1`, memory, auto. Force bypasses the memory
- * rule but never the absence of bytes. Unknown memory never skips.
+ * rule, and nothing runs without bytes. Unknown memory never skips.
  *
- * Both memory gates use the reference's rule, `total > floor(available / 10) * 8`, strictly, so that
- * exactly 80 % runs (SharpInference `MmapPrefault.ShouldRun`, PR #257).
+ * Both memory gates skip by the reference's rule, `total > floor(available / 10) * 8`, so that exactly
+ * 80 % runs (SharpInference `MmapPrefault.ShouldRun`, PR #257).
  */
 export function shouldRun(question: GateQuestion): GateAnswer {
   const { mode, totalBytes, availableBytes, gate, killSwitch = KILL_SWITCH } = question;

@@ -1,15 +1,14 @@
 import { describeValue } from "./describe.ts";
 
 /**
- * A caller's callback, made safe to call from a timer or a promise: what it throws, or rejects with
- * when it is `async`, becomes a warning, and neither ends a sweep nor becomes a rejection that nobody
- * handles.
+ * Makes a caller's callback safe: what it throws, or rejects with when it is `async`, becomes a warning of
+ * the process. It neither ends a sweep nor becomes an unhandled rejection.
  */
 export function guarded<T>(callback: (value: T) => unknown): (value: T) => void {
   return (value) => {
     try {
       const result = callback(value) as PromiseLike<unknown> | undefined;
-      // Asked once: a thenable of the caller's own may answer otherwise the second time.
+      // `then` is read once here: it may be a getter of the caller's.
       if (typeof result?.then === "function") Promise.resolve(result).catch(warn);
     } catch (error) {
       warn(error);

@@ -4,7 +4,7 @@
  */
 export const KILL_SWITCHES = ["PREFAULT", "SHARPI_PREFAULT"] as const;
 
-/** What the environment says, and which variable said it. */
+/** The setting of the environment, and the variable that has it. */
 export interface KillSwitch {
   /** `"0"` never, `"1"` force, `undefined` when the environment leaves the decision to the gate. */
   readonly mode: "0" | "1" | undefined;
@@ -13,11 +13,11 @@ export interface KillSwitch {
 }
 
 /**
- * Reads the kill switch: the one place that does.
+ * Reads the kill switch. No other code reads it.
  *
- * `0` in either of {@link KILL_SWITCHES} wins over `1` in the other: who says never means it. An
- * embedder's own variable replaces both, so that an application has exactly the switch that it
- * documents, and is not affected by one that was set for another program.
+ * `0` in either of {@link KILL_SWITCHES} wins over `1` in the other. An embedder's own variable replaces
+ * both, so that an application has exactly the switch that it documents, and no variable of another
+ * program affects it.
  *
  * @param own name of the embedder's variable; @defaultValue both of {@link KILL_SWITCHES}
  */
@@ -30,7 +30,7 @@ export function killSwitch(own?: string): KillSwitch {
   return { mode: undefined, name: own ?? "SHARPI_PREFAULT" };
 }
 
-/** Why nothing is done; `undefined` unless the switch says never. */
+/** The reason not to run; `undefined` unless the switch is `0`. */
 export function disabledReason(own?: string): string | undefined {
   const { mode, name } = killSwitch(own);
   return mode === "0" ? `disabled (${name}=0)` : undefined;

@@ -12,14 +12,14 @@ export function gibPerSecond(bytes: number, seconds: number): number {
   return seconds > 0 ? bytes / GIB / seconds : 0;
 }
 
-/** Bytes in the largest unit that leaves at least one before the point: `512 B`, `31.9 MiB`. */
+/** Bytes in the largest unit in which the number is at least 1: `512 B`, `31.9 MiB`. */
 export function formatBytes(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
   const value = bytes / 1024 ** power;
   return `${power === 0 ? value : value.toFixed(value < 100 ? 2 : 1)} ${UNITS[power]}`;
 }
 
-/** A sum in which one unknown makes the whole unknown. */
+/** The sum of counts; `null` if one of them is unknown. */
 export function sumKnown(counts: readonly (number | null)[]): number | null {
   return counts.reduce((sum, count) => (sum === null || count === null ? null : sum + count), 0);
 }

@@ -30,7 +30,7 @@ static void touch(size_t at, size_t end) {
   for (; at < end; at += PAGE) (void)base[at];
 }
 
-static void *lane(void *unused) {
+static void *worker(void *unused) {
   (void)unused;
   size_t at;
   while ((at = atomic_fetch_add(&next_chunk, CHUNK)) < size) {
@@ -70,7 +70,7 @@ int main(int argc, char **argv) {
     }
     pthread_t thread[MOST_THREADS];
     for (int i = 0; i < threads; i++) {
-      if (pthread_create(&thread[i], NULL, lane, NULL)) die("pthread_create");
+      if (pthread_create(&thread[i], NULL, worker, NULL)) die("pthread_create");
     }
     for (int i = 0; i < threads; i++) pthread_join(thread[i], NULL);
   } else {

@@ -49,8 +49,8 @@ const llama = await engine.getLlama({
   gpu: gpuLayers > 0 ? "vulkan" : false,
   logLevel: engine.LlamaLogLevel.error,
   progressLogs: false,
-  // Its default is at least four; threads that wait for one another by spinning, more of them than
-  // processors, take seconds for a token.
+  // Its default is at least four. Threads wait for one another by spinning: with more threads than
+  // processors a token takes seconds.
   maxThreads: availableParallelism(),
 });
 
@@ -86,7 +86,7 @@ const outcome: LlamaOutcome = {
   total: answered - started,
 };
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
-// What the engine holds goes with the process; unloading a model is not what is measured.
+// The process ends without unloading the model, which is not measured.
 process.exit(0);
 
 /** What stays on the CPU: all of it, or what llama.cpp's placement leaves there. */

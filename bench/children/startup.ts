@@ -9,7 +9,7 @@ export interface StartupTask {
 
 export interface StartupOutcome {
   readonly importMs: number;
-  /** From the call to its answer, first and second. */
+  /** Duration of the first and of the second call. */
   readonly callMs: readonly number[];
 }
 

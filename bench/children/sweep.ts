@@ -1,6 +1,6 @@
 /**
- * Sweeps in a process of its own and prints what it cost there: memory of its own, and the longest
- * the event loop was kept waiting.
+ * Sweeps in a process of its own and prints what it cost there: anonymous memory, and the delay of the
+ * event loop.
  */
 import { readFileSync, statSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -30,7 +30,7 @@ const SAMPLE_MS = 20;
 const task = JSON.parse(process.argv[2] ?? "{}") as SweepTask;
 const target = [{ path: task.path, offset: 0, byteLength: statSync(task.path).size }];
 const options: PrefaultOptions = { gate: "always", onError: "throw", log() {}, ...task.options };
-// What importing set off should be over before anything is measured.
+// Whatever the import started is over before anything is measured.
 await sleep(50);
 
 const before = anonymousBytes();

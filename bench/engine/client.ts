@@ -39,7 +39,7 @@ export interface Completion {
   readonly startToFirstToken: number;
 }
 
-/** A server that was started, and whether it is healthy is asked until it is. */
+/** A server process, with requests for its health and for completions. */
 export class Server {
   readonly port: number;
   /** Of the launcher where there is one. */
@@ -136,7 +136,7 @@ export class Server {
   }
 }
 
-/** Tokens of which a rate is told. */
+/** A rate is given for each run of so many tokens. */
 const RATE_TOKENS = 25;
 
 /** @param times when each token was there; all in milliseconds of one clock */

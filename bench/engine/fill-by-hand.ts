@@ -1,17 +1,17 @@
 /**
- * Fills the page cache with pieces of a file by exact reads, and locks them when asked to: what a
- * prototype would do, to compare the package with. Run it as
- * `node build/bench/engine/fill-by-hand.mjs TASKFILE`; it prints what it took as JSON. What is locked
- * stays so until its stdin ends.
+ * Fills the page cache with ranges of a file by exact reads, and locks them when asked to: a prototype
+ * to compare the package with. Run it as `node build/bench/engine/fill-by-hand.mjs TASKFILE`; it prints
+ * a {@link FillOutcome} as JSON. Locked pages stay locked until its stdin ends.
  */
 import { readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { bindExtra, bindLibc, lastErrno } from "../../shims/libc.ts";
-import { type Piece, readExactly } from "./exact-read.ts";
+import type { Range } from "../../src/plan/range.ts";
+import { readExactly } from "./exact-read.ts";
 
 export interface FillTask {
   readonly path: string;
-  readonly pieces: readonly Piece[];
+  readonly ranges: readonly Range[];
   /** Also locks them, after they were filled, through a shared read-only mapping. */
   readonly lock: boolean;
 }
@@ -29,11 +29,11 @@ const PROT_READ = 1; // linux: bits/mman-linux.h
 const MAP_SHARED = 1;
 const PAGE_BYTES = 4096;
 
-const { path, pieces, lock } = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as FillTask;
+const { path, ranges, lock } = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as FillTask;
 const started = performance.now();
-await readExactly(path, pieces);
+await readExactly(path, ranges);
 const filled = performance.now();
-const locked = lock ? await lockPieces() : { lockedBytes: 0 };
+const locked = lock ? await lockRanges() : { lockedBytes: 0 };
 const outcome: FillOutcome = {
   fill: (filled - started) / 1000,
   lock: (performance.now() - filled) / 1000,
@@ -43,7 +43,7 @@ process.stdout.write(`${JSON.stringify(outcome)}\n`);
 // Held until whoever started this process closes its stdin, or dies.
 if (lock) process.stdin.resume();
 
-async function lockPieces(): Promise<{ lockedBytes: number; error?: string }> {
+async function lockRanges(): Promise<{ lockedBytes: number; error?: string }> {
   const mlock = bindExtra<(at: bigint, bytes: number) => number>(
     "int mlock(void *at, size_t bytes)",
   );
@@ -52,7 +52,7 @@ async function lockPieces(): Promise<{ lockedBytes: number; error?: string }> {
   const base = bindLibc().mmap(null, size, PROT_READ, MAP_SHARED, handle.fd, 0);
   await handle.close();
   let lockedBytes = 0;
-  for (const { offset, byteLength } of pieces) {
+  for (const { offset, byteLength } of ranges) {
     const first = Math.floor(offset / PAGE_BYTES) * PAGE_BYTES;
     if (mlock(base + BigInt(first), offset + byteLength - first) !== 0) {
       return { lockedBytes, error: `mlock: ${lastErrno()}` };

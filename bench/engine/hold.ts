@@ -28,8 +28,8 @@ export async function fillByHand(
   });
   const closed = once(child, "close");
   let text = "";
-  for await (const piece of child.stdout.setEncoding("utf8")) {
-    text += piece;
+  for await (const output of child.stdout.setEncoding("utf8")) {
+    text += output;
     if (text.includes("\n")) break;
   }
   rmSync(folder, { recursive: true, force: true });

@@ -35,7 +35,7 @@ export interface RoutingOutcome {
   readonly experts: number;
   /** Selections of consecutive tokens: for each prompt a run or, where a token is missing, several. */
   readonly runs: readonly Run[];
-  /** Tokens of which the page table did not tell. */
+  /** Tokens whose experts the page table did not show. */
   readonly unread: number;
 }
 
@@ -45,13 +45,13 @@ const { layers } = expertSlices(model);
 const used = Number(model.metadata[`${model.metadata["general.architecture"]}.expert_used_count`]);
 await evict(task.path);
 await readExactly(task.path, [{ offset: 0, byteLength: statSync(task.path).size }]);
-// One thread: what waits for the other by spinning takes long where others work on the machine.
+// One thread: threads that wait for each other by spinning are slow while other programs run.
 const engine = await loadModel({ ...task, threads: 1 });
 const context = await engine.createContext({ contextSize: 512, ignoreMemorySafetyChecks: true });
 const sequence = context.getSequence();
 const tables = new PageTables(await findMappings(task.path));
 
-/** Of the tokens, so many may be unreadable before the whole is not to be believed. */
+/** The share of tokens whose experts may be unknown; with more the measurement fails. */
 const MOST_UNREAD = 0.2;
 
 const runs: Run[] = [];
@@ -76,7 +76,7 @@ for (const [prompt, text] of task.prompts.entries()) {
   }
 }
 if (unread > MOST_UNREAD * task.tokens * task.prompts.length) {
-  throw new Error(`the page table did not tell what ${unread} tokens used`);
+  throw new Error(`the page table did not show the experts of ${unread} tokens`);
 }
 const outcome: RoutingOutcome = { experts: layers[0]?.experts.length ?? 0, runs, unread };
 process.stdout.write(`${JSON.stringify(outcome)}\n`);

@@ -28,9 +28,9 @@ export class MemoryGroup {
   }
 
   /**
-   * Has the kernel take pages from the group, the least used first, until it uses so much.
+   * Reclaims pages of the group, the least used first, until it uses at most `bytes`.
    *
-   * @returns whether it came so far
+   * @returns whether the usage is within 2 % of that
    */
   reclaimTo(bytes: number): boolean {
     const excess = this.usedBytes - bytes;

@@ -25,7 +25,7 @@ export interface LoadOptions {
   /** The folder whose `node_modules` holds node-llama-cpp. */
   readonly engine: string;
   readonly gpuLayers?: number;
-  /** @defaultValue as many as processors: its own default is at least four, and they wait by spinning */
+  /** @defaultValue the number of processors: node-llama-cpp takes four at least, and threads wait by spinning */
   readonly threads?: number;
 }
 
@@ -62,7 +62,7 @@ export async function loadModel(
 
 /**
  * Samples as llama-server does with `ignore_eos` at a temperature of 1: a random model's answers are
- * nearly flat, and what is likeliest would soon repeat itself.
+ * nearly flat, and always taking the likeliest token would soon repeat itself.
  */
 export function generate(
   sequence: Sequence,

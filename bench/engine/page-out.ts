@@ -1,7 +1,7 @@
 import { closeSync, readFileSync, realpathSync } from "node:fs";
 import { bindExtra, lastErrno } from "../../shims/libc.ts";
 import { parseMappings } from "../../shims/linux-maps.ts";
-import type { Piece } from "./exact-read.ts";
+import type { Range } from "../../src/plan/range.ts";
 
 const SYS_PIDFD_OPEN = 434; // asm-generic/unistd.h
 const SYS_PROCESS_MADVISE = 440;
@@ -26,14 +26,14 @@ const syscall = bindExtra<
 );
 
 /**
- * Has a process's mapping of a file paged out, but for these pieces: what no mapping needs any more
- * leaves memory. Another's process wants CAP_SYS_NICE.
+ * Pages out a process's mapping of a file, except for the ranges to keep. Another user's process needs
+ * CAP_SYS_NICE.
  *
- * Pages the process has not in its page table are left alone, and so are those others map too.
+ * Pages that are not in the process's page table stay, and so do pages that another process maps too.
  *
- * @returns bytes the kernel went over
+ * @returns bytes that the kernel looked at
  */
-export function pageOutAllBut(pid: number, path: string, kept: readonly Piece[]): number {
+export function pageOutAllBut(pid: number, path: string, kept: readonly Range[]): number {
   const real = realpathSync(path);
   const mappings = parseMappings(readFileSync(`/proc/${pid}/maps`, "utf8")).filter(
     (each) => each.path === real,
@@ -62,8 +62,8 @@ export function pageOutAllBut(pid: number, path: string, kept: readonly Piece[])
   }
 }
 
-/** The whole pages from `start` to `end` that hold nothing of these pieces. */
-export function between(kept: readonly Piece[], start: number, end: number): [number, number][] {
+/** The whole pages from `start` to `end` that hold nothing of the kept ranges. */
+export function between(kept: readonly Range[], start: number, end: number): [number, number][] {
   const gaps: [number, number][] = [];
   let at = start;
   for (const { offset, byteLength } of [...kept].sort((a, b) => a.offset - b.offset)) {

@@ -9,15 +9,15 @@ const MADV_NOHUGEPAGE = 15;
 const PRESENT = 0x80;
 const ENTRY_BYTES = 8;
 
-/** Pages of a range that its two neighbours can bring along: less than 64 KiB each (`fault_around_bytes`). */
+/** Pages of a range that faults on its two neighbours can map: less than 64 KiB each (`fault_around_bytes`). */
 const BROUGHT_ALONG = 2 * 15;
 
 /**
  * Which pages of a file this process has touched through a mapping it already has, whoever made it.
  *
- * The mapping's page table is emptied, which loses nothing of a file's shared or read-only mapping; what
- * is touched afterwards is in it again. The kernel maps up to 64 KiB of neighbours along with a page
- * (fault-around), so a range counts as touched when more of it is there.
+ * The mapping's page table is emptied, which loses nothing of a file's shared or read-only mapping; pages
+ * that are touched afterwards are in it again. The kernel maps up to 64 KiB of neighbours along with a
+ * page (fault-around), so a range counts as touched only when more of it is mapped.
  */
 export class PageTables {
   readonly #mappings: readonly FoundMapping[];
@@ -37,17 +37,17 @@ export class PageTables {
   }
 
   /**
-   * Whether a range was touched as a whole: more of its pages are in the page table than neighbours can
-   * have brought along. Not all of them need be, for the kernel may have taken one away again.
+   * Whether a range was touched as a whole: more of its pages are in the page table than faults
+   * on its neighbours can map. Not all need to be: the kernel may have reclaimed some.
    *
-   * @param byteLength some times 64 KiB
+   * @param byteLength several times 64 KiB
    */
   isTouched(offset: number, byteLength: number): boolean {
     const page = this.#pageBytes;
     const first = Math.ceil(offset / page);
     const count = Math.floor((offset + byteLength) / page) - first;
     if (count <= BROUGHT_ALONG)
-      throw new RangeError(`${byteLength} bytes are too few to tell who touched them`);
+      throw new RangeError(`${byteLength} bytes are too few to show whether they were touched`);
     const entries = Buffer.allocUnsafe(count * ENTRY_BYTES);
     const at = Number(this.#addressOf(first * page, count * page) / BigInt(page)) * ENTRY_BYTES;
     if (readSync(this.#pagemap, entries, 0, entries.byteLength, at) !== entries.byteLength) {

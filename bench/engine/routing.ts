@@ -19,7 +19,7 @@ export interface Routing {
   /** Experts used at least once, of all. */
   readonly distinct: number;
   readonly experts: number;
-  /** Of a layer's counts, the mean over layers: 0 all equal, near 1 all on one. */
+  /** Gini coefficient of a layer's counts, mean over layers: 0 all equal, near 1 all on one expert. */
   readonly gini: number;
   readonly topQuarterByLayer: readonly number[];
 }

@@ -6,7 +6,7 @@ import type { Subjects } from "../subject.ts";
 import { type Completion, type CompletionRequest, Server, type ServerStart } from "./client.ts";
 import { MemoryGroup } from "./memory-group.ts";
 
-/** A server's life, from its cold start to one answer. */
+/** One run of a server: cold start, health, one completion. */
 export interface ServerRun extends Omit<ServerStart, "cgroups"> {
   /** Of the cgroup the server lives in, with all it starts; none where it is left out. */
   readonly limitBytes?: number;
@@ -20,7 +20,7 @@ export interface ServerRun extends Omit<ServerStart, "cgroups"> {
   ) => Promise<Holder | undefined>;
 }
 
-/** Something that is kept up until the run is over. */
+/** Something that is held until the run is over, such as locked pages. */
 export interface Holder {
   release(): Promise<void>;
 }

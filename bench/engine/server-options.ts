@@ -30,7 +30,7 @@ export function parseServerOptions(argv: readonly string[]): ServerOptions {
       "gpu-layers": { type: "string", default: "0" },
       "ctx-size": { type: "string", short: "c", default: "1024" },
       threads: { type: "string", short: "t" },
-      // There is no warm-up run here: what it says is so anyway.
+      // Accepted and ignored: this server never makes a warm-up run.
       "no-warmup": { type: "boolean" },
     },
   });

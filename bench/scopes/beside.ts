@@ -64,7 +64,7 @@ async function compare(bench: Bench, path: string, gpuLayers: number): Promise<T
       return load(prefault);
     },
   });
-  // The first load of a GPU compiles its shaders, which are then kept; it is nobody's cost here.
+  // The first load of a GPU compiles its shaders, which the driver keeps; that time is no contender's.
   if (skipped === undefined && gpuLayers > 0) await load("never").catch(() => undefined);
   const title = gpuLayers === 0 ? "on the CPU" : `with ${gpuLayers} layers on a Vulkan device`;
   say(` ${title}`);

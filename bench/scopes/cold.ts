@@ -6,7 +6,7 @@ import { interleave } from "../rounds.ts";
 
 const COLUMNS: readonly Column[] = [
   { key: "gibPerSecond", title: "call, GiB/s" },
-  { key: "lanesGibPerSecond", title: "workers alone, GiB/s" },
+  { key: "workersGibPerSecond", title: "workers alone, GiB/s" },
   { key: "residentPercent", title: "resident, %", digits: 1 },
   { key: "minorFaults", title: "minor faults", digits: 0 },
   { key: "majorFaults", title: "major faults", digits: 0 },
@@ -31,7 +31,7 @@ export const cold: Scope = {
   wrongWhen: [
     "the file is not cold (checked: residency must read 0)",
     "the event loop waits for a processor that other programs hold, not for prefault",
-    "the delay is read as nothing but prefault's: an idle loop's timer of 1 ms shows 1.1 already",
+    "all of the delay is taken to be prefault's: the 1 ms timer of an idle loop shows 1.1 ms already",
   ],
   async run(bench) {
     const { subjects, settings } = bench;

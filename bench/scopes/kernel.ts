@@ -28,7 +28,7 @@ export const kernel: Scope = {
   wrongWhen: [
     "the page tables are not filled (both touch everything once before they are timed)",
     "V8 has not compiled the kernel with its optimising tier (the warm-up lasts 300 ms)",
-    "the C loop were called through something slow (the call costs about 100 ns of milliseconds)",
+    "the C loop is called through something slow (the call costs about 100 ns of milliseconds)",
   ],
   async run({ subjects, settings, tools, say }) {
     const path = await subjects.file(settings.bytes);

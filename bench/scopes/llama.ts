@@ -50,7 +50,7 @@ export async function compareLlama(
     },
   });
   const reference = (await peerMethods(bench)).find(({ name }) => name === REFERENCE);
-  // The first load of a GPU compiles its shaders, which are then kept; it is nobody's cost here.
+  // The first load of a GPU compiles its shaders, which the driver keeps; that time is no contender's.
   if (missing === undefined && gpuLayers > 0) await load("never").catch(() => undefined);
   const rows = await interleave(
     [

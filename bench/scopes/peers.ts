@@ -17,7 +17,7 @@ import { onUntunedDisk, UNTUNED } from "../untuned.ts";
 
 const COLUMNS: readonly Column[] = [
   { key: "gibPerSecond", title: "fill, GiB/s" },
-  { key: "lanesGibPerSecond", title: "its workers alone" },
+  { key: "workersGibPerSecond", title: "its workers alone" },
   { key: "ofCeiling", title: "of fio's in the same round" },
   { key: "residentPercent", title: "resident, %", digits: 1 },
   { key: "nextGibPerSecond", title: "next mapping, GiB/s", digits: 1 },
@@ -25,7 +25,7 @@ const COLUMNS: readonly Column[] = [
   { key: "bothGibPerSecond", title: "fill and next mapping" },
 ];
 
-/** Four seconds at 500 MiB/s: enough for a start of a tenth of one not to matter. */
+/** Four seconds at 500 MiB/s: a start of 0.1 s then counts for 2.5 %. */
 const CAPPED_BYTES = 2 * 1024 ** 3;
 
 export const peers: Scope = {
@@ -109,7 +109,7 @@ function throughCache(rows: readonly Row[]): string[] {
   return rows.map((row) => row.name).filter((name) => name !== PREFAULT && name !== CEILING);
 }
 
-/** Those that differ by how many processors they use; each run waits for its condition. */
+/** Four methods that use different numbers of processors. Not all: each run waits 16 s beforehand. */
 const FRESH: readonly string[] = [PREFAULT, VMTOUCH, LLAMA, REFERENCE];
 
 async function runFresh(
@@ -182,12 +182,12 @@ function capitalised(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Of the same bytes twice, one after the other. */
+/** The rate of two passes over the same bytes, one after the other. */
 function together(one = Number.NaN, other = Number.NaN): number {
   return 1 / (1 / one + 1 / other);
 }
 
-/** Rates of one round share its disk: their ratio is steadier than either. */
+/** Adds the ratio to fio in the same round, which is steadier than either rate. */
 function withCeiling(row: Row, rows: readonly Row[]): Row["samples"] {
   const ceiling = rows.find(({ name }) => name === CEILING);
   return row.samples.map((sample, round) => {

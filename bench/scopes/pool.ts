@@ -1,5 +1,5 @@
 import type { Bench, Scope } from "../bench.ts";
-import { Lanes, type PoolSettings } from "../pool/lanes.ts";
+import { type PoolSettings, Workers } from "../pool/workers.ts";
 import { nextMapping } from "../readers.ts";
 import type { Column, Sample, Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
@@ -26,12 +26,12 @@ interface Factor {
   readonly variants: readonly (Partial<PoolSettings> & { readonly name: string })[];
 }
 
-/** One thing is varied at a time; all of them crossed would take days. */
+/** One setting is varied at a time: all combinations would take days. */
 const FACTORS: readonly Factor[] = [
   {
-    id: "lanes",
-    title: "lanes",
-    variants: [1, 2, 4, 8, 16].map((lanes) => ({ name: `${lanes} lanes`, lanes })),
+    id: "workers",
+    title: "workers",
+    variants: [1, 2, 4, 8, 16].map((workers) => ({ name: `${workers} workers`, workers })),
   },
   {
     id: "chunk",
@@ -69,24 +69,27 @@ const FACTORS: readonly Factor[] = [
     ],
   },
   {
-    id: "window",
-    title: "window that is filled in one go",
-    variants: [1, 2, 8, 32, 64].map((mib) => ({ name: `${mib} MiB`, windowBytes: mib * MIB })),
+    id: "batch",
+    title: "batch that is filled in one call",
+    variants: [1, 2, 8, 32, 64].map((mib) => ({ name: `${mib} MiB`, batchBytes: mib * MIB })),
   },
   {
     id: "tables",
-    title: "when page tables are dropped",
-    variants: (["chunk", "never"] as const).map((dropTables) => ({ name: dropTables, dropTables })),
+    title: "when page tables are zapped",
+    variants: (["chunk", "never"] as const).map((zapPageTables) => ({
+      name: zapPageTables,
+      zapPageTables,
+    })),
   },
 ];
 
 export const pool: Scope = {
   name: "pool",
   compares:
-    "Lanes over the same mapping, with one setting varied at a time around: both populate and touch, " +
-    "large folios asked for, no hint, chunks and windows of 32 MiB, tables dropped after each " +
-    "chunk, twice as many lanes as cores. Cold, and over a resident file with page tables empty. The " +
-    "lanes are the bench's own around the product's kernel and shim, so that everything can be varied; " +
+    "Workers over the same mapping, with one setting varied at a time around: both populate and touch, " +
+    "large folios asked for, no hint, chunks and batches of 32 MiB, page tables zapped after each " +
+    "chunk, twice as many workers as cores. Cold, and over a resident file with page tables empty. The " +
+    "workers are the bench's own around the product's kernel and shim, so that everything can be varied; " +
     "threads are started beforehand.",
   wrongWhen: [
     "settings act together (one is varied at a time; the others are at the values above)",
@@ -97,27 +100,27 @@ export const pool: Scope = {
   async run(bench) {
     const { machine, settings, subjects } = bench;
     const base: PoolSettings = {
-      lanes: Math.min(Math.max(2 * machine.cores, 2), 8),
+      workers: Math.min(Math.max(2 * machine.cores, 2), 8),
       chunkBytes: 32 * MIB,
       largeFolios: true,
       mode: "both",
-      windowBytes: 32 * MIB,
+      batchBytes: 32 * MIB,
       hintBytes: 0,
       random: false,
-      dropTables: "chunk",
+      zapPageTables: "chunk",
     };
     const path = await subjects.file(settings.bytes);
-    const lanes = await Lanes.start(MOST_WORKERS);
+    const workers = await Workers.start(MOST_WORKERS);
     const tables: Table[] = [];
     try {
-      for (const factor of FACTORS) tables.push(await vary(bench, factor, lanes, base, path));
+      for (const factor of FACTORS) tables.push(await vary(bench, factor, workers, base, path));
       await subjects.cool(path);
-      await lanes.fill(path, base);
+      await workers.fill(path, base);
       for (const factor of FACTORS.filter(({ id }) => id !== "hint")) {
-        tables.push(await varyWarm(bench, factor, lanes, base, path));
+        tables.push(await varyWarm(bench, factor, workers, base, path));
       }
     } finally {
-      await lanes.end();
+      await workers.end();
     }
     return { tables, checks: [] };
   },
@@ -126,14 +129,14 @@ export const pool: Scope = {
 async function vary(
   bench: Bench,
   { id, title, variants }: Factor,
-  lanes: Lanes,
+  workers: Workers,
   base: PoolSettings,
   path: string,
 ): Promise<Table> {
   bench.say(` cold: ${title}`);
   const run = async (settings: PoolSettings): Promise<Sample> => {
     await bench.subjects.cool(path);
-    const filled = await lanes.fill(path, settings);
+    const filled = await workers.fill(path, settings);
     return { ...filled, ...(await nextMapping(bench, path)) };
   };
   const rows = await interleave(
@@ -147,18 +150,18 @@ async function vary(
 async function varyWarm(
   bench: Bench,
   { id, title, variants }: Factor,
-  lanes: Lanes,
+  workers: Workers,
   base: PoolSettings,
   path: string,
 ): Promise<Table> {
   bench.say(` warm: ${title}`);
   const run = async (settings: PoolSettings): Promise<Sample> => {
-    if ((await bench.subjects.residentPercent(path)) < 100) await lanes.fill(path, base);
-    return lanes.fill(path, settings);
+    if ((await bench.subjects.residentPercent(path)) < 100) await workers.fill(path, base);
+    return workers.fill(path, settings);
   };
   const rows = await interleave(
     variants.map(({ name, ...other }) => ({ name, run: () => run({ ...base, ...other }) })),
-    // These are over in milliseconds; more rounds cost nothing and steady the median.
+    // A warm run takes milliseconds, so more rounds are cheap.
     3 * bench.settings.rounds,
     bench.say,
   );

@@ -16,7 +16,7 @@ const COLUMNS: readonly Column[] = [
 export const ready: Scope = {
   name: "ready",
   compares:
-    "What it gains to be told of each layer when it is resident. A reader that reads every byte of a " +
+    "What a reader gains by reading each layer as soon as it is resident. A reader that reads every byte of a " +
     "cold dense model layer by layer, on one thread and through a mapping of its own: started with " +
     "the sweep, waiting for each layer; started when the sweep is over; and with no sweep.",
   wrongWhen: [

@@ -6,7 +6,7 @@ import { type Column, medianOf } from "../result.ts";
 import { interleave } from "../rounds.ts";
 
 const COLUMNS: readonly Column[] = [
-  { key: "lanesGibPerSecond", title: "workers, GiB/s", digits: 1 },
+  { key: "workersGibPerSecond", title: "workers, GiB/s", digits: 1 },
   { key: "againGibPerSecond", title: "a second call's, GiB/s", digits: 1 },
   { key: "callGibPerSecond", title: "whole call, GiB/s", digits: 1 },
   { key: "secondsCall", title: "whole call, s", digits: 3 },
@@ -42,7 +42,7 @@ export const warm: Scope = {
         const [first, second] = reports;
         const [seconds = Number.NaN] = callSeconds;
         return {
-          lanesGibPerSecond: first?.gibPerSecond ?? Number.NaN,
+          workersGibPerSecond: first?.gibPerSecond ?? Number.NaN,
           againGibPerSecond: second?.gibPerSecond ?? Number.NaN,
           callGibPerSecond: gibPerSecond(settings.bytes, seconds),
           secondsCall: seconds,
@@ -75,7 +75,7 @@ export const warm: Scope = {
       checks: [
         {
           what: "warm sweep, page tables empty, GiB/s",
-          value: medianOf(rows, AS_SHIPPED, "lanesGibPerSecond"),
+          value: medianOf(rows, AS_SHIPPED, "workersGibPerSecond"),
           atLeast: 100,
         },
       ],

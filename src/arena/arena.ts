@@ -4,7 +4,7 @@ import { ARENA_BYTES, type Extent, PMD_BYTES } from "./layout.ts";
 
 declare global {
   namespace WebAssembly {
-    // For users whose `lib` has no "dom"; where there is one, the two merge.
+    // For users whose `lib` lacks "dom". With "dom" the two declarations merge.
     interface Memory {
       grow(delta: number): number;
     }
@@ -12,21 +12,21 @@ declare global {
 }
 
 /**
- * One page less than a memory can have: V8 counts the bytes of a view that is sent to another thread
- * in 32 bits (`WriteJSArrayBufferView`), so a message with a view of all 2^32 bytes never arrives.
- * Layouts leave the last megabytes alone anyway.
+ * One page less than a memory can have: V8 writes the length of a view that is sent to another thread in
+ * 32 bits (`WriteJSArrayBufferView`), so a message with a view of 2^32 bytes never arrives. Layouts do
+ * not use the last megabytes anyway.
  */
 const PAGES = ARENA_BYTES / 65_536 - 1;
 
-/** A span of an arena, in bytes of its linear memory. */
-interface Span {
+/** A mapped range of an arena, in bytes of its linear memory. */
+interface PlacedRange {
   readonly start: number;
   readonly byteLength: number;
 }
 
 /**
- * A shared WebAssembly memory of 4 GiB into which chunks of files are mapped. The 4 GiB are
- * addresses: memory is taken only by pages that are touched, and those belong to the page cache.
+ * A shared WebAssembly memory of 4 GiB into which extents of files are mapped. The 4 GiB are addresses:
+ * only touched pages take memory, and those belong to the page cache.
  */
 export class Arena {
   readonly memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
@@ -34,12 +34,12 @@ export class Arena {
   /** Virtual address of byte 0 of the memory. */
   readonly base: bigint;
   /**
-   * Bytes to add to a extent's start so that address and file offset agree modulo a folio. V8 aligns
+   * Bytes to add to an extent's start so that address and file offset agree modulo 2 MiB: V8 aligns
    * its memories to 64 KiB only.
    */
   readonly alignOffset: number;
   readonly #shim: Shim;
-  readonly #placed: Span[] = [];
+  readonly #placed: PlacedRange[] = [];
 
   constructor(shim: Shim) {
     const buffer = sharedBuffer(this.memory);
@@ -50,34 +50,34 @@ export class Arena {
     this.alignOffset = Number((folio - (this.base % folio)) % folio);
   }
 
-  /** Maps a extent of an open file into the memory. @throws {@link SystemError} */
+  /** Maps an extent of an open file into the memory, and asks for large folios. @throws {@link SystemError} */
   place(extent: Extent, fd: number): void {
     const { byteLength, offset } = extent;
     const start = extent.start + this.alignOffset;
     const address = this.base + BigInt(start);
-    // Noted before the call: a mapping that failed half-way is restored like any other.
+    // Recorded before the call, so that a mapping that fails half-way is restored too.
     this.#placed.push({ start, byteLength });
     this.#shim.place(address, byteLength, fd, offset);
-    // Where the kernel takes it, what is filled through this mapping is read in large folios.
+    // Where the kernel supports it, fills through this mapping are read in large folios.
     this.#shim.advise(address, byteLength, "huge-pages");
   }
 
   /**
-   * Puts ordinary zero pages back, which is what V8 expects under its memory. Idempotent.
+   * Maps anonymous zero pages again, which V8 expects under its memory. Idempotent.
    *
    * @throws {@link SystemError}
    */
   restore(): void {
-    for (let span = this.#placed.at(-1); span !== undefined; span = this.#placed.at(-1)) {
-      this.#shim.restore(this.base + BigInt(span.start), span.byteLength);
+    for (let range = this.#placed.at(-1); range !== undefined; range = this.#placed.at(-1)) {
+      this.#shim.restore(this.base + BigInt(range.start), range.byteLength);
       this.#placed.pop();
     }
   }
 }
 
 /**
- * Arenas wait here for the next sweep: V8 gives the addresses of a memory back only when it collects
- * garbage, and making one again takes milliseconds. Sixteen serve a model of 64 GiB.
+ * Arenas are kept here for the next sweep: V8 frees the addresses of a memory only at a garbage
+ * collection, and making a memory takes milliseconds. Sixteen are enough for a model of 64 GiB.
  */
 const MOST_SPARE = 16;
 const spare: Arena[] = [];
@@ -95,8 +95,8 @@ export function takeArena(shim: Shim): Arena {
 }
 
 /**
- * Takes an arena back. One that cannot be restored is not used again: V8 unmaps the whole of it when
- * the memory is collected. Never throws.
+ * Restores an arena and keeps it for the next sweep. An arena that cannot be restored is dropped: V8
+ * unmaps all of it when the memory is collected. Never throws.
  */
 export function returnArena(arena: Arena): void {
   try {

@@ -1,43 +1,43 @@
 import type { Range } from "../plan/range.ts";
 import { RangeList, type Ranges, RangeTable } from "../plan/range-table.ts";
 
-/** What a wasm32 memory addresses. */
+/** The address space of a wasm32 memory. */
 export const ARENA_BYTES = 2 ** 32;
 
 /**
- * The largest folio: file offset and address have to agree modulo this for one page-table entry to
- * map it whole (x86-64, and arm64 with 4 KiB pages).
+ * The size that one PMD entry of the page table maps, and of the largest folio: file offset and address
+ * have to agree modulo this (x86-64, and arm64 with 4 KiB pages).
  */
 export const PMD_BYTES = 2 * 1024 ** 2;
 
-/** The first folio's worth holds the control page; the last two leave room for the arena's alignOffset. */
+/** The first 2 MiB hold the control page; the last 4 MiB are room for the arena's alignOffset. */
 const FIRST = PMD_BYTES;
 const LAST = ARENA_BYTES - 2 * PMD_BYTES;
 
 /**
- * Ranges closer than this share a extent. A gap that is mapped and not touched costs addresses only,
- * while each extent is a mapping of the process, of which Linux allows 65,530.
+ * Ranges closer than this share an extent. A gap that is mapped and not touched takes addresses only,
+ * while each extent is a mapping, and Linux allows a process 65,530 of them.
  */
 const GAP_BYTES = 64 * 1024 ** 2;
 
-/** Less room than this at an arena's end is left alone: a extent worth its mapping starts afresh. */
+/** With less room than this at an arena's end, the next extent starts in a new arena. */
 const LEAST_ROOM_BYTES = 64 * 1024 ** 2;
 
-/** A chunk of a file laid into an arena. */
+/** A part of a file that is mapped into an arena as one mapping. */
 export interface Extent {
   readonly arena: number;
-  /** Where it begins in the arena, in bytes, before the arena's alignOffset is added. */
+  /** Its start in the arena, in bytes, before the arena's alignOffset is added. */
   readonly start: number;
   /** Index of the file. */
   readonly file: number;
-  /** Where it begins in the file, a multiple of {@link PMD_BYTES}. */
+  /** Its start in the file, in bytes, a multiple of {@link PMD_BYTES}. */
   readonly offset: number;
   readonly byteLength: number;
 }
 
 /**
- * Where each range of each file lies. A *flat* offset names a byte of any arena with one number:
- * `arena * ARENA_BYTES + start`, so that the planning kernels need to know nothing of arenas.
+ * The places of ranges of files in arenas. A *flat* offset is one number for a byte of any arena,
+ * `arena * ARENA_BYTES + start`, so that the planning kernels need not know arenas.
  */
 export interface Layout {
   readonly arenas: number;
@@ -48,16 +48,16 @@ export interface Layout {
 }
 
 /**
- * Lays ranges into as few arenas as hold them. Pure: it maps nothing.
+ * Lays ranges out in as few arenas as possible. Pure: it maps nothing.
  *
  * ```
  *   file     ....[=====]..[==]..............................[=========]...
  *   arena 0  |ctl|  [=====]..[==]  [=========]              |alignOffset|
- *                   \__ extent __/ \_ window_/
+ *                   \__ extent __/ \_ extent _/
  * ```
  *
  * @param files for each file its ranges: page-aligned, sorted; they may share pages
- * @param whole whether a range that fits an arena must not be cut in two
+ * @param whole whether a range that fits into one arena must not be cut in two
  */
 export function layOut(files: readonly Ranges[], whole = false): Layout {
   const extents: Extent[] = [];
@@ -85,7 +85,7 @@ export function layOut(files: readonly Ranges[], whole = false): Layout {
         if (fits <= range.offset || (left > 0 && !mayCut)) break;
         const start = next + (range.offset - offset);
         flat.push(arena * ARENA_BYTES + start, fits - range.offset);
-        // Ranges of tensors that a hostile header lays over one another need not end in order.
+        // A hostile header may have tensors that overlap, so that their ends are not in order.
         stop = Math.max(stop, fits);
         range = left > 0 ? { offset: fits, byteLength: left } : take();
         if (left > 0) break;
@@ -98,7 +98,7 @@ export function layOut(files: readonly Ranges[], whole = false): Layout {
   return { arenas, extents, ranges: RangeTable.copyOf(flat.words) };
 }
 
-/** The extent a flat offset lies in, and where in the file that is. */
+/** The extent of a flat offset, and the offset in its file. */
 export function locate(
   extents: readonly Extent[],
   flat: number,
@@ -111,8 +111,8 @@ export function locate(
 }
 
 /**
- * Where a range of a file lies, as consecutive flat ranges: one whenever a extent holds it whole.
- * Windows begin at a whole folio, so the end of a tensor may lie in two of them.
+ * The flat ranges of a range of a file, in order and without overlap: one when a single extent holds it.
+ * Extents begin at multiples of 2 MiB, so that neighbours may both hold the end of a tensor.
  */
 export function spansOf(extents: readonly Extent[], file: number, range: Range): Range[] {
   const end = range.offset + range.byteLength;
@@ -133,7 +133,7 @@ export function spansOf(extents: readonly Extent[], file: number, range: Range):
   return spans;
 }
 
-/** Every flat range a part of which belongs to a range of a file. */
+/** Every part of every extent that belongs to a range of a file: bytes in two extents come twice. */
 export function flatRanges(extents: readonly Extent[], file: number, range: Range): Range[] {
   const end = range.offset + range.byteLength;
   return extents.flatMap((extent) => {

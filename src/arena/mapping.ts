@@ -10,16 +10,16 @@ import { openViews, type Views } from "./views.ts";
 /** Files laid into arenas, until they are released. */
 export interface Mapping {
   readonly arenas: readonly Arena[];
-  /** Where the extents are instead, on a system that cannot lay files into arenas. */
+  /** The views of the extents, on systems that cannot map files into arenas. */
   readonly views?: Views;
-  /** Whether the mapping stays in use after a sweep, so that its page tables are worth keeping. */
+  /** Whether the mapping stays in use after a sweep, so that its page tables are kept. */
   readonly keepPageTables: boolean;
-  /** Called when a sweep is over, once or more. Never throws. */
+  /** Unmaps the files. Called when a sweep is over, once or more. Never throws. */
   release(): void;
 }
 
 /**
- * Lays files into arenas for the length of one sweep; where the system cannot, maps them beside.
+ * Maps files into arenas for one sweep, or as views on systems that cannot do that.
  *
  * @throws as {@link placeLayout}
  */
@@ -57,9 +57,9 @@ export function placeLayout(layout: Layout, files: readonly FileSource[], shim: 
 }
 
 function mapFailed(cause: unknown, files: readonly FileSource[]): PrefaultError {
-  // Windows maps no more than there is.
+  // Windows refuses to map past the end of a file.
   const shrunk = files.find(
-    // A server may not answer, and this is the main thread.
+    // Only local files: a server may not answer, and this is the main thread.
     ({ fd, byteLength, facts }) => facts.isLocal && fstatSync(fd).size < byteLength,
   );
   if (shrunk !== undefined) {

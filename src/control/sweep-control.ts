@@ -6,22 +6,22 @@ const WORKERS = 24 / 4;
 const SMALL_FOLIOS = 28 / 4;
 
 /**
- * After so many batches in small folios the rest is taken to lie in small ones too. Fewer prove nothing:
- * where a read-ahead meets the pages of another one it goes on in small folios, also on a file system
- * that has large ones (mm/readahead.c, `page_cache_ra_order`).
+ * After so many batches in small folios the sweep assumes small folios for the rest. Fewer are not enough:
+ * where a read-ahead reaches pages that are cached already, it continues in small folios also on a file
+ * system with large ones (mm/readahead.c, `page_cache_ra_order`).
  */
 const ENOUGH_SMALL = 8;
 
 /**
- * What the workers of one sweep share, in shared memory:
+ * The state of one sweep, in memory that its workers share:
  *
  * ```
  *   +0   u32  cancel        as in an arena
  *   +8   u64  progress      bytes made resident by other means than a kernel
  *   +16  u32  next chunk    the chunk that the next free worker takes
  *   +20  u32  large folios  0 not known yet, 1 no, 2 yes
- *   +24  u32  workers       how many are at work
- *   +28  u32  small folios  batches that turned out to lie in small ones
+ *   +24  u32  workers       workers that run now
+ *   +28  u32  small folios  batches found in small folios
  * ```
  *
  * Cancelling reaches the kernels in every arena of the sweep, and the progress includes theirs.
@@ -44,14 +44,14 @@ export class SweepControl extends ArenaControl {
     return this.#arenas.reduce((sum, arena) => sum + arena.progress, super.progress);
   }
 
-  /** Leaves the arenas to the next sweep, which may take them at once. Their progress is kept. */
+  /** Detaches the arenas, so that the next sweep can use them. Keeps the progress that they counted. */
   releaseArenas(): void {
     const touched = this.progress - super.progress;
     this.#arenas = [];
     this.addProgress(touched);
   }
 
-  /** The number of a chunk that no other worker has taken. */
+  /** Takes the next chunk. @returns its index */
   takeChunk(): number {
     return Atomics.add(this.words, NEXT_CHUNK, 1);
   }
@@ -80,7 +80,7 @@ export class SweepControl extends ArenaControl {
     return known === 0 ? null : known === 2;
   }
 
-  /** What a batch lies in that was just filled from the device; `null` when it cannot be told. */
+  /** Records the folio of a batch that was just read from the device; `null` when it is unknown. */
   sawFolio(isLarge: boolean | null): void {
     if (isLarge === true) this.settleFolios(true);
     if (isLarge !== false) return;
@@ -88,7 +88,7 @@ export class SweepControl extends ArenaControl {
     if (seen >= ENOUGH_SMALL) this.settleFolios(false);
   }
 
-  /** A large folio that was seen once decides, also against small ones before it. */
+  /** Decides. One large folio decides for large ones, also after small ones were seen. */
   settleFolios(areLarge: boolean): void {
     if (areLarge) Atomics.store(this.words, LARGE_FOLIOS, 2);
     else Atomics.compareExchange(this.words, LARGE_FOLIOS, 0, 1);

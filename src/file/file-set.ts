@@ -1,19 +1,19 @@
 import { type OpenFile, openFile } from "./open-file.ts";
 
 /**
- * Files that are opened once each: whoever reads a header and whoever fills the file afterwards use the
- * same handle, so that both see the same file.
+ * Files that are each opened once: the code that reads a header and the code that fills the file
+ * afterwards use the same handle, so that both see the same file.
  */
 export class FileSet {
   readonly #files = new Map<string, Promise<OpenFile>>();
 
-  /** Opens a file, or hands out the one that is open. @throws as {@link openFile} */
+  /** Opens a file, or returns it when it is open already. @throws as {@link openFile} */
   open(path: string): Promise<OpenFile> {
     let file = this.#files.get(path);
     if (file === undefined) {
       file = openFile(path);
       this.#files.set(path, file);
-      // What could not be opened may be there the next time.
+      // A file that could not be opened may exist at the next attempt.
       file.catch(() => this.#files.delete(path));
     }
     return file;
@@ -23,7 +23,7 @@ export class FileSet {
   async closeOthers(kept: ReadonlySet<string>): Promise<void> {
     const others = [...this.#files].filter(([path]) => !kept.has(path));
     for (const [path] of others) this.#files.delete(path);
-    // What was read stays read, whatever a network file system says to closing it.
+    // An error of closing a file, as a network file system may give, changes nothing of what was read.
     await Promise.allSettled(others.map(async ([, file]) => (await file).handle.close()));
   }
 

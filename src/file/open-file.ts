@@ -2,9 +2,10 @@ import type { BigIntStats } from "node:fs";
 import { constants, type FileHandle, open, stat, statfs } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DescribedFile, Shim } from "../../shims/index.ts";
+import { errnoOf } from "../describe.ts";
 import { PrefaultError, type PrefaultErrorCode } from "../errors.ts";
 
-/** What a thread needs of an open file. Descriptors belong to the process: all threads share them. */
+/** An open file, for a worker thread. Threads share the descriptors of the process. */
 export interface FileSource extends DescribedFile {
   /** Bytes, when it was opened. */
   readonly byteLength: number;
@@ -30,8 +31,8 @@ export interface OpenFile {
 export async function openFile(path: string): Promise<OpenFile> {
   try {
     await expectRegular(path);
-    // NONBLOCK: should the file have become a FIFO since, this returns in place of waiting for a
-    // writer; the second look is then on what was really opened.
+    // NONBLOCK: if the path leads to a FIFO by now, `open` does not wait for a writer. The second check
+    // is on the file that was really opened.
     const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
       const found = await expectRegular(path, handle);
@@ -46,10 +47,10 @@ export async function openFile(path: string): Promise<OpenFile> {
   }
 }
 
-/** A file with all that will be asked about it. */
+/** An open file with the system's facts of it. */
 export interface DescribedOpenFile extends OpenFile, FileSource {}
 
-/** Asks the system about an open file, once: what is decided by it is decided without the file system. */
+/** Asks the system about an open file, once, so that later decisions need no file system call. */
 export async function describeOpenFile(
   file: OpenFile,
   shim: Pick<Shim, "describeFile">,
@@ -66,14 +67,14 @@ export async function fileIdentity(path: string): Promise<string> {
   }
 }
 
-/** A deleted file's number is soon given to another: when it was born tells the two apart. */
+/** The time of birth is part of it, since the number of a deleted file is soon given to a new file. */
 function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
   return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 /**
- * Whether the path leads to another file by now. Not when it leads nowhere: a file that was deleted
- * can still be in use.
+ * Whether the path leads to another file by now. False when it leads nowhere: a deleted file can still
+ * be in use.
  */
 export async function isReplaced({
   path,
@@ -86,8 +87,8 @@ export async function isReplaced({
 }
 
 /**
- * File systems whose files are the kernel's own words, made while they are read, by `f_type`
- * (linux/magic.h). They say that they are regular files.
+ * Pseudo file systems by `f_type` (linux/magic.h): the kernel makes the contents of their files when they
+ * are read. `stat` reports them as regular files.
  */
 const PSEUDO_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0x9fa0, // proc
@@ -98,7 +99,7 @@ const PSEUDO_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0x63677270, // cgroup2
 ]);
 
-/** Not where the system refuses to tell, as a seccomp profile may: the file is opened all the same. */
+/** False where statfs is refused, as a seccomp profile may do: the file is opened all the same. */
 async function isOnPseudoFileSystem(path: string): Promise<boolean> {
   return statfs(path).then(
     ({ type }) => PSEUDO_FILE_SYSTEMS.has(type),
@@ -113,7 +114,7 @@ async function expectRegular(path: string, handle?: FileHandle) {
   const isPseudo = handle === undefined && (await isOnPseudoFileSystem(path));
   if (found.isFile() && !isPseudo) return found;
   const kind = isPseudo
-    ? "made up by the kernel"
+    ? "a pseudo file of the kernel"
     : found.isDirectory()
       ? "a directory"
       : found.isFIFO()
@@ -130,13 +131,13 @@ const CODES: Readonly<Record<string, [PrefaultErrorCode, string]>> = {
   ELOOP: ["PREFAULT_NOT_FOUND", "its symbolic links lead in a circle"],
   EACCES: ["PREFAULT_PERMISSION", "you may not read it"],
   EPERM: ["PREFAULT_PERMISSION", "you may not read it"],
-  // Windows: opened by someone who shares it with nobody.
-  EBUSY: ["PREFAULT_PERMISSION", "another program keeps it for itself"],
+  // Windows: another program has opened it without sharing it.
+  EBUSY: ["PREFAULT_PERMISSION", "another program has it open and does not share it"],
 };
 
-/** What the file system said of a path, as this package's error. */
+/** An error of the file system on a path, as this package's error. Any other error as it is. */
 export function asFileError(error: unknown, path: string): unknown {
-  const errno = (error as NodeJS.ErrnoException | undefined)?.code;
+  const errno = errnoOf(error);
   if (PrefaultError.is(error) || errno === undefined) return error;
   const [code, why] = CODES[errno] ?? ["PREFAULT_READ_FAILED", `the system says ${errno}`];
   const absolute = resolve(path);

@@ -1,43 +1,29 @@
 import type { Shim } from "../../shims/index.ts";
 import type { SweepControl } from "../control/sweep-control.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
-import { BatchSize } from "./batch-size.ts";
-import { type Chunk, type Filler, FillFailed } from "./filler.ts";
+import type { Chunk, Filler } from "./filler.ts";
+import { PopulateBatches } from "./populate-batches.ts";
 
 /**
- * Fills mappings that somebody else made, in place. There is no file to hold still and no WASM
- * kernel reaches foreign memory, so this populates and touches nothing: a range that is no longer
- * mapped, or lies past the end of its file, gives an error.
+ * Fills mappings that other code made, in place. It populates and does not touch: no WASM kernel reaches
+ * such memory, and there is no file to lease. A range that is no longer mapped, or lies past the end of
+ * its file, fails with an error.
  *
- * A chunk's offset is an address here: the planning kernels count in any unit.
+ * A chunk's offset is an address here: the planning kernels work with any numbers.
  */
 export class AddressFiller implements Filler {
-  untouchedBytes = 0;
-  readonly #control: SweepControl;
-  readonly #shim: Shim;
-  readonly #watch: MemoryWatch;
-  readonly #batchSize = new BatchSize();
+  readonly #batches: PopulateBatches;
 
   constructor(control: SweepControl, shim: Shim, watch: MemoryWatch) {
-    this.#control = control;
-    this.#shim = shim;
-    this.#watch = watch;
+    this.#batches = new PopulateBatches(control, shim, watch);
   }
 
-  fill({ offset, byteLength }: Chunk): void {
-    for (let done = 0; done < byteLength && !this.#control.cancelled; ) {
-      const batch = this.#watch.allow(Math.min(this.#batchSize.bytes, byteLength - done));
-      const started = performance.now();
-      try {
-        this.#shim.populate(BigInt(offset + done), batch);
-      } catch (cause) {
-        throw new FillFailed(offset + done, batch, cause);
-      }
-      this.#batchSize.took(performance.now() - started);
-      this.#control.addProgress(batch);
-      this.untouchedBytes += batch;
-      done += batch;
-    }
+  get untouchedBytes(): number {
+    return this.#batches.bytes;
+  }
+
+  fill(chunk: Chunk): void {
+    this.#batches.populate(BigInt(chunk.offset), chunk);
   }
 
   close(): void {}

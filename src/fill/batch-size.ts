@@ -1,24 +1,24 @@
 import { LEAST_BATCH_BYTES } from "../memory/memory-watch.ts";
 
 /**
- * The most a single `MADV_POPULATE_READ` is asked for: it holds the process's memory map while it
- * runs, and kernels before 6.9 may retry a failing read for ever (TensorRT-LLM issue 17430 settled
- * on the same size).
+ * The most bytes of one `MADV_POPULATE_READ`: the call locks the process's memory map while it runs, and
+ * kernels before 6.9 may retry a failing read for ever (TensorRT-LLM issue 17430 chose the same size).
  */
 const MOST_BYTES = 64 * 1024 ** 2;
 
 /**
- * A batch is over in about this time, so that an abort is noticed on any device. As long as that
- * allows: while one worker's large batch is read, the others touch theirs, and neither the device nor
- * a processor waits. That shows where a touch costs as much as the device does: in a guest whose
- * memory is yet to be given (`npm run bench -- --scope peers`).
+ * A batch should take between 30 and 150 ms. An abort is noticed between two batches, so they must not be
+ * longer. They should not be shorter either: while the device reads one worker's large batch, the other
+ * workers touch theirs, so that neither device nor processor waits. This counts where a touch takes as
+ * long as the read: in a guest whose hypervisor has not given the memory yet
+ * (`npm run bench -- --scope peers`).
  */
 const LONG_MS = 150;
 const SHORT_MS = 30;
 
 /**
- * How much a worker fills between two looks at the cancel word: small on a slow device, where a
- * batch takes long, large on a fast one, where each batch has its cost.
+ * How many bytes a worker fills between two checks of the cancel word: few on a slow device, where a
+ * batch takes long, many on a fast one, where the cost of each call counts.
  */
 export class BatchSize {
   bytes = LEAST_BATCH_BYTES;

@@ -1,12 +1,12 @@
 import { fstatSync, readSync } from "node:fs";
 import { SystemError } from "../../shims/index.ts";
-import { messageOf } from "../describe.ts";
+import { errnoOf, messageOf } from "../describe.ts";
 import type { PrefaultErrorCode } from "../errors.ts";
 import type { FileSource } from "../file/open-file.ts";
 import { MemoryRanShort } from "../memory/memory-watch.ts";
 import { type Chunk, FileShrank, FillFailed } from "./filler.ts";
 
-/** A failure as plain data: an error's class does not survive the way between threads. */
+/** A failure as plain data: an error loses its class when it is sent to another thread. */
 export interface FillFailure {
   readonly code: PrefaultErrorCode;
   readonly message: string;
@@ -19,10 +19,10 @@ export interface FillFailure {
 }
 
 /**
- * What went wrong with a chunk, from the first byte that is not resident to the chunk's end.
+ * Describes why a chunk was not filled, from the first byte that is not resident to the chunk's end.
  *
- * @param file none when the chunk is memory that somebody else mapped
- * @param fileBytes the size of the file now; @defaultValue asked for, which may block
+ * @param file none when the chunk is memory that other code mapped
+ * @param fileBytes the size of the file now; @defaultValue asked of the system, which may block
  */
 export function describeFailure(
   error: unknown,
@@ -32,7 +32,7 @@ export function describeFailure(
 ): FillFailure {
   if (error instanceof MemoryRanShort) return describeOutOfMemory(error.message, chunk, file);
   const path = file?.path ?? "";
-  // POPULATE_READ says EFAULT for both: past the end of a file that shrank, and on a failed read.
+  // POPULATE_READ fails with EFAULT both past the end of a file that shrank and on a failed read.
   if (error instanceof FileShrank || fileBytes < (file?.byteLength ?? 0)) {
     const { offset, byteLength } = chunk;
     const message = `${path} shrank from ${file?.byteLength} to ${fileBytes} bytes while it was read`;
@@ -59,23 +59,22 @@ interface Place {
   readonly errno: string | undefined;
 }
 
-/** Where it failed, and what the system calls it. */
+/** The offset that failed, and the name of the system's error. */
 function locate(error: unknown, { offset }: Chunk, file: FileSource | undefined): Place {
-  if (!(error instanceof FillFailed)) return { offset, errno: errnoOf(error) };
+  if (!(error instanceof FillFailed)) return { offset, errno: systemErrorOf(error) };
   const { cause } = error;
-  // A populate says EFAULT, whatever the device said; a read is told the reason, and which page.
+  // A populate fails with EFAULT, whatever the device reported. A read gets the reason and the page.
   const found = file !== undefined && cause instanceof SystemError ? readUntil(error, file) : null;
-  return found ?? { offset: error.offset, errno: errnoOf(cause) };
+  return found ?? { offset: error.offset, errno: systemErrorOf(cause) };
 }
 
-function errnoOf(error: unknown): string | undefined {
-  if (error instanceof SystemError) return error.errno;
-  return (error as NodeJS.ErrnoException | undefined)?.code;
+function systemErrorOf(error: unknown): string | undefined {
+  return error instanceof SystemError ? error.errno : errnoOf(error);
 }
 
 const READ_BYTES = 1024 ** 2;
 
-/** Reads what failed, up to the page that does; `null` when this time none did. */
+/** Reads the failed range up to the page that fails; `null` when no read fails this time. */
 function readUntil({ offset, byteLength }: FillFailed, { fd }: FileSource): Place | null {
   const buffer = new Uint8Array(READ_BYTES);
   for (let at = offset; at < offset + byteLength; ) {
@@ -90,7 +89,7 @@ function readUntil({ offset, byteLength }: FillFailed, { fd }: FileSource): Plac
   return null;
 }
 
-/** The chunk at which a sweep stopped, because memory ran short. */
+/** Describes the chunk at which a sweep stopped because memory ran short. */
 export function describeOutOfMemory(
   why: string,
   { offset, byteLength }: Chunk,

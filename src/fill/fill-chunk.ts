@@ -2,18 +2,18 @@ import type { FileSource } from "../file/open-file.ts";
 import { describeFailure, type FillFailure } from "./failure.ts";
 import { type Chunk, type Filler, restOf } from "./filler.ts";
 
-/** How a fill goes on after a failure. */
+/** What a fill does after a failure. */
 export interface GoingOn {
-  /** Whether to fill what can be filled behind a failure. */
+  /** Whether to fill what can be filled after a failed page. */
   readonly keepGoing: boolean;
   readonly pageBytes: number;
 }
 
 /**
- * What of one chunk could not be filled: in order, and apart from one another.
+ * The ranges of one chunk that could not be filled: in order, without overlap or neighbours.
  *
- * What cannot be read of a failing disk lies together, and each attempt takes seconds: for each
- * failure in a row twice as much is passed over, and is missing like what failed.
+ * Bad pages of a failing disk lie together, and each attempt takes seconds. So for each failure in a row
+ * twice as many bytes are skipped, and they count as failed.
  */
 export class ChunkFailures {
   readonly list: FillFailure[] = [];
@@ -25,7 +25,7 @@ export class ChunkFailures {
     this.#step = how.pageBytes;
   }
 
-  /** @returns what is to be filled next of the rest that failed; `null` when nothing is */
+  /** @returns the part of `rest` to fill next; `null` when the fill ends here */
   add(failure: FillFailure, rest: Chunk): Chunk | null {
     const { keepGoing, pageBytes } = this.#how;
     if (!keepGoing || failure.code !== "PREFAULT_READ_FAILED") {
@@ -45,9 +45,9 @@ export class ChunkFailures {
 }
 
 /**
- * Fills a chunk up to its first failure, or, to keep going, all of it that can be filled.
+ * Fills a chunk up to its first failure, or, with `keepGoing`, all of it that can be filled.
  *
- * @returns what is not resident; none if the sweep was cancelled
+ * @returns the ranges that are not resident; none if the sweep was cancelled
  */
 export function fillChunk(
   filler: Filler,

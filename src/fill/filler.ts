@@ -1,11 +1,11 @@
 import { ARENA_BYTES, type Extent, locate } from "../arena/layout.ts";
 import type { Range } from "../plan/range.ts";
 
-/** A chunk to fill: where it lies in the arenas, and in its file. Bytes. */
+/** A chunk to fill: its place in the arenas, and in its file. Bytes. */
 export interface Chunk {
   /** Index of the arena. */
   readonly arena: number;
-  /** From the arena's start, before its alignOffset. */
+  /** From the arena's start, before the arena's alignOffset is added. */
   readonly start: number;
   readonly byteLength: number;
   /** Index of the file. */
@@ -14,7 +14,7 @@ export interface Chunk {
   readonly offset: number;
 }
 
-/** Where a chunk lies in its file. */
+/** Finds the extent, the file and the file offset of a chunk that is given by its flat offset. */
 export function locateChunk(extents: readonly Extent[], chunk: Range): Chunk {
   const { extent, fileOffset } = locate(extents, chunk.offset);
   return {
@@ -26,14 +26,14 @@ export function locateChunk(extents: readonly Extent[], chunk: Range): Chunk {
   };
 }
 
-/** What is left of a chunk from an offset of its file on. */
+/** The rest of a chunk, from an offset of its file on. */
 export function restOf(chunk: Chunk, offset: number): Chunk {
   const done = offset - chunk.offset;
   const { start, byteLength } = chunk;
   return { ...chunk, offset, start: start + done, byteLength: byteLength - done };
 }
 
-/** One worker's way of making a chunk resident. */
+/** Makes chunks resident, for one worker. */
 export interface Filler {
   /**
    * Blocks until the chunk is resident or the sweep is cancelled.
@@ -42,7 +42,7 @@ export interface Filler {
    *   error of `node:fs`
    */
   fill(chunk: Chunk): void;
-  /** Bytes filled so far that could not be touched. */
+  /** Bytes that were filled so far and not touched. */
   readonly untouchedBytes: number;
   close(): void;
 }

@@ -7,20 +7,21 @@ import { lastFolio, lastFolioIsCold, type MappedRange } from "./large-folios.ts"
 import { readAheadBytes } from "./read-ahead.ts";
 
 /**
- * Whether each fault should read one large folio, and nothing beside it: on a device that reads ahead
- * less than two of them, as every disk does that nobody tuned. Its read-ahead would follow each folio with 128 KiB of
- * small pages, in the way of the next folio (`npm run bench -- --scope peers`).
+ * Whether each fault should read one large folio and nothing more: on devices whose read-ahead is less
+ * than two large folios, which is every disk with Linux's default of 128 KiB. There the usual read-ahead
+ * fills 128 KiB of small pages after each folio, and these prevent the next large folio
+ * (`npm run bench -- --scope peers`).
  *
- * A mapping with both `MADV_HUGEPAGE` and `MADV_RANDOM` is filled so since Linux 5.18
- * (mm/filemap.c, `do_sync_mmap_readahead`). Before, random access meant single pages: the first cold
- * folio a worker meets shows which it is.
+ * Since Linux 5.18 a mapping with both `MADV_HUGEPAGE` and `MADV_RANDOM` is filled in this way
+ * (mm/filemap.c, `do_sync_mmap_readahead`). Older kernels read single pages under `MADV_RANDOM`. Each
+ * worker finds out which applies at the first folio that is not cached.
  */
 export function wantsFolioFaults({ facts }: FileSource): boolean {
-  // What another machine answers for is not asked on this thread.
+  // Residency of a file on another machine is not asked here, since its server may not answer.
   return facts.isLocal && readAheadBytes(facts) < 2 * PMD_BYTES;
 }
 
-/** Advises the mappings of a task: one large folio a fault where that is wanted, or the usual read-ahead. */
+/** Advises the mappings of a task: `random` for one large folio a fault, where wanted; `normal` undoes it. */
 export function adviseFolioFaults(task: FillTask, advice: "random" | "normal", shim: Shim): void {
   for (const { arena, start, file, byteLength } of task.extents) {
     const memory = task.arenas[arena];
@@ -29,12 +30,12 @@ export function adviseFolioFaults(task: FillTask, advice: "random" | "normal", s
   }
 }
 
-/** Fills one large folio a fault, as far as one worker has seen that the kernel does so. */
+/** Fills one large folio with each fault, after one worker has seen that the kernel does so. */
 export class FolioFaults {
   readonly #task: FillTask;
   readonly #shim: Shim;
   readonly #byte = new Uint8Array(1);
-  /** Whether a fault brings a whole folio; unknown before a cold one was met. */
+  /** Whether a fault fills a whole folio; `null` before the first folio that was not cached. */
   #works: boolean | null = null;
 
   constructor(task: FillTask, shim: Shim) {
@@ -43,15 +44,16 @@ export class FolioFaults {
   }
 
   /**
-   * Whether a batch of a file is filled so. Finds it out, and undoes the advice where it is not.
+   * Whether a batch of a file is filled with one large folio a fault. Tries it at first, and undoes the
+   * advice where it does not work.
    *
-   * Where it cannot be found out, because the batch is cached already or the system does not tell what
-   * is, the answer is no: under the advice a kernel before 5.18 would read page by page.
+   * Returns false where it cannot be tried, because the batch is cached already or residency is unknown:
+   * with the advice a kernel before 5.18 would read page by page.
    */
   fill(batch: MappedRange, file: number): boolean {
     if (!this.#task.folioFaults[file]) return false;
     if (this.#works === null && lastFolioIsCold(this.#shim, batch)) {
-      this.#works = this.#bringsFolio(batch);
+      this.#works = this.#faultFillsFolio(batch);
       if (!this.#works) adviseFolioFaults(this.#task, "normal", this.#shim);
     }
     if (this.#works === null) this.#shim.advise(batch.address, batch.byteLength, "normal");
@@ -59,9 +61,9 @@ export class FolioFaults {
   }
 
   /**
-   * Each folio is left with the mark at which a reader starts reading ahead. Nothing is ahead of it,
-   * but the next mapping would stop at every one to find out, at a fifth of its speed; a read takes
-   * the mark away.
+   * Clears the read-ahead mark (`PG_readahead`) of each folio of a batch, by a read of one byte. With the
+   * mark, each fault of the next mapping stops to start a read-ahead that finds nothing to read: that
+   * mapping would have a fifth of its speed.
    */
   clearMarks({ file, fileOffset, byteLength }: MappedRange): void {
     for (let at = 0; at < byteLength; at += PMD_BYTES) {
@@ -69,7 +71,7 @@ export class FolioFaults {
     }
   }
 
-  #bringsFolio(batch: MappedRange): boolean {
+  #faultFillsFolio(batch: MappedRange): boolean {
     const offset = lastFolio(batch);
     if (offset === null) return false;
     const address = batch.address + BigInt(offset - batch.fileOffset);

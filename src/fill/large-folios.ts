@@ -4,7 +4,7 @@ import type { FileSource } from "../file/open-file.ts";
 
 const FOLIO = BigInt(PMD_BYTES);
 
-/** Between the one or two faults of a large folio and the 32 of small pages. */
+/** A large folio takes one or two faults, small pages take 32. */
 const MOST_FAULTS = 8;
 
 /** A filled batch of a mapping; the file offset agrees with the address modulo a folio. */
@@ -17,12 +17,12 @@ export interface MappedRange {
 }
 
 /**
- * Whether the page cache holds the last whole folio of a filled batch as one. Neither the kernel's
- * version nor the file system's name tells, so the folio is mapped once more, and the faults that
- * takes are counted: small pages take one for each 64 KiB (fault-around), a large folio takes one.
- * The batch's own mapping is left alone: somebody may have stored in it.
+ * Whether the last 2 MiB of a filled batch are one large folio in the page cache. This follows neither
+ * from the kernel's version nor from the file system's type, so the folio is mapped once more and the
+ * faults of that are counted: small pages take one for each 64 KiB (fault-around), a large folio takes
+ * one. The batch's own mapping is not changed, since it may hold a caller's stores.
  *
- * @returns `null` where it cannot be told: no whole folio in the batch, no populate, or the file
+ * @returns `null` where it cannot be measured: no whole folio in the batch, no populate, or the file
  *   shrank meanwhile
  */
 export function inLargeFolio(shim: Shim, batch: MappedRange): boolean | null {
@@ -33,16 +33,16 @@ export function inLargeFolio(shim: Shim, batch: MappedRange): boolean | null {
 }
 
 /**
- * Whether the last whole folio of a batch is still on the device, so that filling it will show how
- * this sweep fills. What is cached already, such as a header that was just parsed, lies in whatever
- * folios its reader got. Not where the system does not tell what is cached.
+ * Whether no page of the last whole folio of a batch is cached, so that filling it will show which folios
+ * this sweep makes. Pages that are cached already, such as a header that was just parsed, lie in the
+ * folios that their reader got. False where residency is unknown.
  */
 export function lastFolioIsCold(shim: Shim, batch: MappedRange): boolean {
   const offset = lastFolio(batch);
   return offset !== null && shim.residentBytes(batch.file, offset, PMD_BYTES) === 0;
 }
 
-/** Where in the file the last whole folio of a batch begins; `null` when there is none. */
+/** File offset of the last whole folio of a batch; `null` when there is none. */
 export function lastFolio({ address, byteLength, fileOffset }: MappedRange): number | null {
   const folio = ((address + BigInt(byteLength)) / FOLIO) * FOLIO - FOLIO;
   return folio < address ? null : fileOffset + Number(folio - address);

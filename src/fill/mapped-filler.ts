@@ -11,7 +11,7 @@ import { FolioFaults } from "./folio-faults.ts";
 import { inLargeFolio, lastFolioIsCold, type MappedRange } from "./large-folios.ts";
 import { ReadFiller } from "./read-filler.ts";
 
-/** A batch of a chunk, as the mapping and the kernels see it. */
+/** A batch of a chunk, with its place in the mapping and in WebAssembly memory. */
 interface MappedBatch extends MappedRange {
   readonly chunk: Chunk;
   readonly kernels: Kernels;
@@ -20,14 +20,15 @@ interface MappedBatch extends MappedRange {
 }
 
 /**
- * Fills through the mapping: a hint, then `MADV_POPULATE_READ` where the strategy says so, then one
- * touch of every page by the WASM kernel, which is what declares a page resident. Under a hypervisor
- * the touch is also what maps the page on the host: populating alone leaves that to the next reader
+ * Fills through the mapping: a hint, then `MADV_POPULATE_READ` with the `populate` strategy, then a touch
+ * of every page by the WASM kernel. A page counts as resident once it was touched. Under a hypervisor
+ * the touch also maps the page on the host, which populating alone leaves to the next reader
  * (`npm run bench -- --scope pool`).
  *
- * A touch past the end of a file that shrank would kill the process, so the file is held still for
- * the length of it, and its size is asked under the lease. Where it cannot be held, the touch is left
- * out: `populate` has filled the batch already, and `touch` fills it the way that strategy would.
+ * A touch past the end of a file that shrank raises SIGBUS, which ends the process. So a file lease is
+ * held during the touch, and the file's size is checked under it. Where no lease can be had, the batch
+ * is not touched: the `populate` strategy has filled it already, and the `touch` strategy populates or
+ * reads it instead.
  */
 export class MappedFiller implements Filler {
   untouchedBytes = 0;
@@ -56,8 +57,8 @@ export class MappedFiller implements Filler {
 
   fill(chunk: Chunk): void {
     const whole = this.#batch(chunk, 0, chunk.byteLength);
-    const isExact = this.#folioFaults.fill(whole, chunk.file);
-    if (!isExact) this.#hint(whole);
+    const fillsFolios = this.#folioFaults.fill(whole, chunk.file);
+    if (!fillsFolios) this.#hint(whole);
     for (let done = 0; done < chunk.byteLength && !this.#control.cancelled; ) {
       const byteLength = this.#watch.allow(
         Math.min(this.#batchSize.bytes, chunk.byteLength - done),
@@ -71,16 +72,16 @@ export class MappedFiller implements Filler {
       }
       done += byteLength;
     }
-    if (isExact) this.#folioFaults.clearMarks(whole);
-    // The page cache keeps the pages; what goes are this mapping's page tables, here and by this
-    // thread. Left to the end, taking down 40 GiB of them would block the main thread. A mapping that
-    // is kept has users, who may have stored in it.
+    if (fillsFolios) this.#folioFaults.clearMarks(whole);
+    // Drops this mapping's page tables; the page cache keeps the pages. Without this the main thread
+    // would drop those of the whole model when it unmaps, and block. Not for a mapping that is kept: its
+    // users may have stored in it.
     if (!this.#task.keepPageTables) this.#shim.zapPageTables(whole.address, whole.byteLength);
   }
 
   close(): void {
-    // Next to nothing came from the device: then what the last batch lies in stands for all.
-    if (this.#knowsNothing && !this.#control.cancelled && this.#last !== undefined) {
+    // Nearly everything was cached before: the folio of the last batch then stands for all.
+    if (this.#foliosUnknown && !this.#control.cancelled && this.#last !== undefined) {
       const areLarge = inLargeFolio(this.#shim, this.#last);
       if (areLarge !== null) this.#control.settleFolios(areLarge);
     }
@@ -88,7 +89,7 @@ export class MappedFiller implements Filler {
     this.#leases.clear();
   }
 
-  get #knowsNothing(): boolean {
+  get #foliosUnknown(): boolean {
     return this.#control.largeFolios === null;
   }
 
@@ -114,31 +115,31 @@ export class MappedFiller implements Filler {
     };
   }
 
-  /** Left out where the kernel fills large folios: a hint would have it fill small ones. */
+  /** No hint where the kernel fills large folios: with a hint it would fill small ones. */
   #hint({ address, byteLength }: MappedBatch): void {
     if (this.#control.largeFolios !== false) return;
     const { hintBytes } = this.#task;
     for (let at = 0; at < byteLength; at += hintBytes) {
-      const piece = Math.min(hintBytes, byteLength - at);
-      this.#shim.advise(address + BigInt(at), piece, "will-need");
+      const bytes = Math.min(hintBytes, byteLength - at);
+      this.#shim.advise(address + BigInt(at), bytes, "will-need");
     }
   }
 
   #fillBatch(batch: MappedBatch): void {
-    const tells = this.#knowsNothing && lastFolioIsCold(this.#shim, batch);
+    const showsFolios = this.#foliosUnknown && lastFolioIsCold(this.#shim, batch);
     const started = performance.now();
     if (this.#populates) {
       this.#shim.populate(batch.address, batch.byteLength);
-      // The touch behind it looks at the cancel word by itself, however long it takes.
+      // Not with the touch that follows, which checks the cancel word by itself.
       this.#batchSize.took(performance.now() - started);
     }
     if (!this.#touch(batch)) this.#fillUntouched(batch);
     if (!this.#populates) this.#batchSize.took(performance.now() - started);
-    if (tells) this.#control.sawFolio(inLargeFolio(this.#shim, batch));
+    if (showsFolios) this.#control.sawFolio(inLargeFolio(this.#shim, batch));
     this.#last = batch;
   }
 
-  /** @returns whether the batch was touched: not without the file being held still */
+  /** @returns whether the batch was touched, which needs a lease on its file */
   #touch({ kernels, linear, byteLength, file, fileOffset }: MappedBatch): boolean {
     const lease = this.#lease(file);
     if (!lease?.hold()) return false;
@@ -153,7 +154,7 @@ export class MappedFiller implements Filler {
     }
   }
 
-  /** In a way that fails with an error, should the file shrink. */
+  /** Fills a batch without a touch, so that a file that shrinks causes an error and no signal. */
   #fillUntouched({ chunk, address, byteLength }: MappedBatch): void {
     if (!this.#shim.canPopulate) {
       this.#reader.fill(chunk);

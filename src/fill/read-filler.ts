@@ -6,12 +6,12 @@ import type { FillTask } from "./fill-task.ts";
 import { type Chunk, FileShrank, type Filler, FillFailed } from "./filler.ts";
 
 /**
- * Bytes a read asks for. Large enough that the call costs nothing next to the copy, small enough
- * that a worker's buffer stays in the processor's cache and an abort is noticed on a slow device.
+ * Bytes of one read: enough that the copy takes much longer than the call, and few enough that the buffer
+ * stays in the processor's cache and an abort is noticed soon on a slow device.
  */
 const READ_BYTES = 1024 ** 2;
 
-/** Fills by reading into one buffer that is used again and again: no mapping, no signal. */
+/** Fills by reading into one buffer, which is used for every read: no mapping, and no signal. */
 export class ReadFiller implements Filler {
   readonly untouchedBytes = 0;
   readonly #task: FillTask;

@@ -3,57 +3,41 @@ import type { FileRange, Shim } from "../../shims/index.ts";
 import { ARENA_BYTES, locate } from "../arena/layout.ts";
 import type { SweepControl } from "../control/sweep-control.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
-import { BatchSize } from "./batch-size.ts";
 import type { FillTask } from "./fill-task.ts";
-import { type Chunk, FileShrank, type Filler, FillFailed } from "./filler.ts";
+import { type Chunk, FileShrank, type Filler } from "./filler.ts";
+import { PopulateBatches } from "./populate-batches.ts";
 
 /**
- * Fills views that lie outside WebAssembly memory. No kernel reaches them: the system makes each
- * batch resident on request, and says so when it cannot.
+ * Fills views, which lie outside WebAssembly memory. No kernel reaches them: the system makes each batch
+ * resident on request, and fails with an error where it cannot.
  */
 export class ViewFiller implements Filler {
-  /** The system's own touch is the touch. */
+  /** 0: the system touches the pages that it populates. */
   readonly untouchedBytes = 0;
   readonly #task: FillTask;
-  readonly #control: SweepControl;
-  readonly #shim: Shim;
-  readonly #watch: MemoryWatch;
-  readonly #batchSize = new BatchSize();
+  readonly #batches: PopulateBatches;
 
   constructor(task: FillTask, control: SweepControl, shim: Shim, watch: MemoryWatch) {
     this.#task = task;
-    this.#control = control;
-    this.#shim = shim;
-    this.#watch = watch;
+    this.#batches = new PopulateBatches(control, shim, watch);
   }
 
   fill(chunk: Chunk): void {
-    const { fd, offset, address } = inView(this.#task, chunk);
-    const { byteLength } = chunk;
-    // A chunk is whole pages; the file need not be. Beyond the view something else may be mapped.
+    const { fd, address } = inView(this.#task, chunk);
+    const { offset, byteLength } = chunk;
+    // A chunk is whole pages; the file need not be. Beyond the view other memory may be mapped.
     const end = Math.min(offset + byteLength, this.#task.files[chunk.file]?.byteLength ?? 0);
     if (fstatSync(fd).size < end) throw new FileShrank();
-    for (let done = 0; done < byteLength && !this.#control.cancelled; ) {
-      const batch = this.#watch.allow(Math.min(this.#batchSize.bytes, byteLength - done));
-      const started = performance.now();
-      try {
-        this.#shim.populate(address + BigInt(done), batch);
-      } catch (cause) {
-        throw new FillFailed(offset + done, batch, cause);
-      }
-      this.#batchSize.took(performance.now() - started);
-      this.#control.addProgress(batch);
-      done += batch;
-    }
+    this.#batches.populate(address, chunk);
   }
 
   close(): void {}
 }
 
 /**
- * Asks for everything at once, so that the system orders the requests and makes them large. It may
- * block for as long as the device takes, which is why a worker does it and not the caller's thread:
- * the others fill meanwhile, and an abort does not wait for it.
+ * Asks the system to read all chunks ahead at once, so that it can order the requests and make them
+ * large. The call may take as long as the device does, so a worker makes it: the other workers fill
+ * meanwhile, and an abort does not wait for it.
  */
 export function hintViews(task: FillTask, chunks: readonly Chunk[], shim: Shim): void {
   shim.prefetch(chunks.map((chunk) => inView(task, chunk)));

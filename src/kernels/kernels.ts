@@ -1,6 +1,6 @@
 import { KERNELS_BASE64 } from "./kernels.generated.ts";
 
-/** What planning needs of the kernels. Addresses and lengths are bytes in the memory they are bound to. */
+/** The kernels that planning uses. Addresses and lengths are bytes in the memory they are bound to. */
 export interface PlanningKernels {
   sort_regions(regions: number, count: number, scratch: number): number;
   merge_regions(regions: number, count: number, pageBytes: number): number;
@@ -14,8 +14,8 @@ export interface PlanningKernels {
 }
 
 /**
- * The kernels of `assembly/`, bound to one memory. Addresses and lengths are bytes in that memory;
- * see each kernel's own comment for what it asks of them.
+ * The kernels of `assembly/`, bound to one memory. Addresses and lengths are bytes in that memory; the
+ * comment of each kernel gives their bounds.
  */
 export interface Kernels extends PlanningKernels {
   touch_pages(address: number, byteLength: number, pageBytes: number): bigint;

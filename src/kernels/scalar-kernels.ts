@@ -7,7 +7,7 @@ const REGION_WORDS = 2;
 /**
  * The planning kernels of `assembly/` in TypeScript, for a process that has no WebAssembly
  * (`node --jitless`) or no address space for a memory (`ulimit -v`). They take the same addresses and
- * leave the same bytes, and are some ten times slower: planning a model takes milliseconds all the same.
+ * write the same bytes. They are about ten times slower, and plan a model in milliseconds too.
  */
 export function bindScalarKernels(buffer: ArrayBufferLike): PlanningKernels {
   const words = new BigUint64Array(buffer);

@@ -1,17 +1,17 @@
 import { type LimitedCgroup, limitedCgroups, limitHits, readCgroup, usageOf } from "./cgroup.ts";
 
-/** Limits are set anew now and then; the groups are looked for again after this long. */
+/** Limits may change, so the groups are read again after this time. */
 const KNOWN_MS = 1000;
 
-/** With so much unused for each reader, no look at the details is needed: more than a batch is. */
+/** With this much unused for each reader the details need not be read: a batch is smaller. */
 const PLENTY_BYTES = 128 * 1024 ** 2;
 
-/** What each reader may be in the middle of: the smallest batch, and what is read ahead of it. */
+/** Bytes that each reader may have under way: the smallest batch, and the read-ahead of it. */
 const IN_FLIGHT_BYTES = 4 * 1024 ** 2;
 
 /**
- * Of what a group could hold of files, so much stays free: enough that its other programs do not come
- * up against the limit, and less than a sweep that passed a gate (80 %) leaves free.
+ * The share of a group's room for file pages that stays free: enough that other programs of the group do
+ * not reach the limit, and less than the 20 % that a sweep which passed a gate leaves free.
  */
 const LEAST_FREE_SHARE = 0.1;
 const MOST_FREE_SHARE = 0.15;
@@ -24,7 +24,7 @@ export class CgroupRoom {
   #foundMs = Number.NEGATIVE_INFINITY;
   readonly #hitsAtStart: number;
 
-  /** @param root where the file system is mounted, @param now milliseconds; tests make up both */
+  /** @param root of the file system, @param now a clock in milliseconds; tests give their own */
   constructor(root = "/", now = () => performance.now()) {
     this.#root = root;
     this.#now = now;
@@ -32,16 +32,17 @@ export class CgroupRoom {
   }
 
   /**
-   * Looks how much one reader may read before the next look. Takes some microseconds where a group has
-   * a limit, and next to nothing where none has.
+   * Computes how many bytes one reader may read before it asks again. Takes some microseconds where a group
+   * has a limit, and much less where none has.
    *
-   * A group that is full of other files' pages makes room for new ones. It is full for good once what
-   * cannot be reclaimed and what the sweep has read reach the limit together: more would evict what was
-   * read first and, above `memory.high`, be slowed down to a standstill.
+   * A group that is full of other files' pages still has room, since those can be reclaimed. It has none
+   * once the bytes that cannot be reclaimed and the bytes that the sweep has read reach the limit together:
+   * to read more would evict what was read first, and above `memory.high` the kernel would slow the reader
+   * down to a standstill.
    *
-   * @param sweptBytes what the sweep has read so far
+   * @param sweptBytes bytes that the sweep has read so far
    * @param readers how many read at the same time
-   * @returns bytes, `Infinity` where nothing limits them; or why there is no room
+   * @returns bytes, `Infinity` without a limit; or the reason why there is no room
    */
   look(sweptBytes: number, readers: number): { bytes: number } | { full: string } {
     let bytes = Number.POSITIVE_INFINITY;
@@ -54,21 +55,21 @@ export class CgroupRoom {
       const least = Math.max(IN_FLIGHT_BYTES * readers, LEAST_FREE_SHARE * forFiles);
       const kept = Math.min(least, MOST_FREE_SHARE * forFiles);
       const room = forFiles - sweptBytes;
-      // Pages that were resident before may be charged to another group: only a group that has next to
-      // nothing unused is full.
+      // Pages that were resident before may be charged to another group, so a group counts as full only
+      // when little of it is unused.
       if (room <= kept && unused <= kept) {
         const used = `${mib(usageBytes)} of ${limitedBy} ${mib(limitBytes)}`;
         return { full: `the cgroup uses ${used}` };
       }
-      // While the kernel slows a thread down, the thread cannot look: it reads little at a time. Half
-      // of its share, since what the others are in the middle of does not show yet.
+      // Above `memory.high` the kernel slows a thread down in the middle of a batch, so only unused room
+      // counts there. Half of a reader's share, since the batches of the others do not show in the usage yet.
       const left = (limitedBy === "memory.high" ? unused : Math.max(room, unused)) - kept;
       bytes = Math.min(bytes, Math.max(0, left) / (2 * readers));
     }
     return { bytes };
   }
 
-  /** Whether a group has come up against its limit since this was made. */
+  /** Whether a group has reached its limit since this object was made. */
   get wasHit(): boolean {
     return this.#hits() > this.#hitsAtStart;
   }

@@ -1,15 +1,15 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Mount, parseMounts } from "../../shims/mount-table.ts";
+import { readText } from "./read-text.ts";
 
-/** One memory cgroup this process is in, its own or one above, with a limit. Bytes. */
+/** A memory cgroup with a limit that this process is in: its own or one above. Bytes. */
 export interface CgroupMemory {
   /** The tightest limit of the group itself. */
   readonly limitBytes: number;
   /** The file that sets the limit, such as `memory.high`. */
   readonly limitedBy: string;
   readonly usageBytes: number;
-  /** Page cache charged to the group that reclaim can take back without losing data. */
+  /** Page cache of the group that the kernel can reclaim without losing data. */
   readonly reclaimableBytes: number;
 }
 
@@ -22,23 +22,23 @@ export interface CgroupFolder {
 /**
  * The memory cgroups that limit this process, innermost first; empty where none does.
  *
- * Limits nest, and each level counts on its own: the tightest wins. At `memory.max` the kernel reclaims
- * or kills; above `memory.high` it reclaims and slows down whoever allocates, to a standstill if need
- * be (kernel `Documentation/admin-guide/cgroup-v2.rst`): for a sweep the one is as final as the other.
+ * Limits nest, and each level has its own usage: the tightest limit counts. At `memory.max` the kernel
+ * reclaims or kills; above `memory.high` it reclaims and slows every allocation down, to a standstill if
+ * need be (kernel `Documentation/admin-guide/cgroup-v2.rst`). A sweep must stay below both.
  *
- * @param root where the file system is mounted; tests put a made-up tree there
+ * @param root of the file system; tests give a folder
  */
 export function memoryCgroups(root = "/"): CgroupMemory[] {
   return limitedCgroups(root).map(readCgroup);
 }
 
-/** A group with a limit, to be read again as its usage changes. */
+/** A group with a limit, without its usage, which changes. */
 export interface LimitedCgroup extends CgroupFolder {
   readonly limitBytes: number;
   readonly limitedBy: string;
 }
 
-/** The groups that have a limit, without what they use: to be asked for often, while little changes. */
+/** The groups that have a limit, without their usage: limits change less often than usage. */
 export function limitedCgroups(root = "/"): LimitedCgroup[] {
   return cgroupFolders(root).flatMap((folder) => {
     const [limit] = FILES[folder.version].limits
@@ -56,7 +56,7 @@ export function limitedCgroups(root = "/"): LimitedCgroup[] {
 export function readCgroup(group: LimitedCgroup): CgroupMemory {
   const { limitBytes, limitedBy } = group;
   const { reclaimable } = FILES[group.version];
-  const stat = read(join(group.path, "memory.stat")) ?? "";
+  const stat = readText(join(group.path, "memory.stat"));
   const reclaimableBytes = reclaimable.reduce((sum, key) => sum + (numberOf(stat, key) ?? 0), 0);
   return { limitBytes, limitedBy, usageBytes: usageOf(group), reclaimableBytes };
 }
@@ -65,15 +65,16 @@ export function usageOf({ path, version }: CgroupFolder): number {
   return numberIn(join(path, FILES[version].usage)) ?? 0;
 }
 
-/** How often a group has come up against its own limit so far. */
+/** How often a group has reached its own limit so far. */
 export function limitHits({ path, version }: CgroupFolder): number {
   const { hits } = FILES[version];
   return hits.reduce((sum, { file, key }) => sum + (numberIn(join(path, file), key) ?? 0), 0);
 }
 
+/** A number in a file of a group. */
 interface Word {
   readonly file: string;
-  /** The line of the file; none for a file of one number. */
+  /** The key of the number's line; none for a file of one number. */
   readonly key?: string;
 }
 
@@ -89,7 +90,7 @@ const FILES: Readonly<Record<1 | 2, Files>> = {
   1: {
     limits: [
       { file: "memory.limit_in_bytes" },
-      // The tightest of the groups above, also of those that a container does not see.
+      // The tightest limit of the groups above, including groups that a container cannot see.
       { file: "memory.stat", key: "hierarchical_memory_limit" },
     ],
     usage: "memory.usage_in_bytes",
@@ -111,19 +112,19 @@ const FILES: Readonly<Record<1 | 2, Files>> = {
 /** More than any machine has: v1 writes "no limit" as 2^63 less a page, v2 as `max`. */
 const NO_LIMIT = 2 ** 60;
 
-/** Where the hierarchies are mounted by custom: systemd's layout, and v2 beside v1 in the hybrid one. */
-const CUSTOMARY: Readonly<Record<1 | 2, readonly string[]>> = {
+/** The usual mount points: systemd's layout, and v2 beside v1 in its hybrid layout. */
+const USUAL_MOUNTS: Readonly<Record<1 | 2, readonly string[]>> = {
   1: ["/sys/fs/cgroup/memory"],
   2: ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
 };
 
 /**
- * The folders of the memory cgroups this process is in, innermost first. Not each of them exists, nor
- * has all files.
+ * The folders of the memory cgroups that this process is in, innermost first. Some may not exist, or lack
+ * some files.
  */
 export function cgroupFolders(root = "/"): CgroupFolder[] {
-  const membership = read(join(root, "proc/self/cgroup")) ?? "";
-  const mounts = parseMounts(read(join(root, "proc/self/mountinfo")) ?? "");
+  const membership = readText(join(root, "proc/self/cgroup"));
+  const mounts = parseMounts(readText(join(root, "proc/self/mountinfo")));
   return membership.split("\n").flatMap((line) => {
     // `0::/path` is the v2 hierarchy, `9:memory:/path` a v1 controller.
     const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
@@ -139,39 +140,30 @@ function levels(root: string, version: 1 | 2, path: string, mounts: readonly Mou
       version === 2 ? type === "cgroup2" : type === "cgroup" && options.includes("memory"),
     )
     .map((mount) => ({ point: mount.point, below: relativeTo(mount.root, path) }));
-  const customary = CUSTOMARY[version].map((point) => ({ point, below: path }));
-  const folders = [...shown, ...customary].flatMap(({ point, below }) => {
+  const usual = USUAL_MOUNTS[version].map((point) => ({ point, below: path }));
+  const folders = [...shown, ...usual].flatMap(({ point, below }) => {
     const names = below.split("/").filter((name) => name !== "" && name !== "..");
-    // In a container the path may be the host's while the mount shows the container's own group at
-    // its root: levels that are not there are passed over, the mount's root is always looked at.
+    // In a container the path may be the host's while the mount shows the container's own group at its
+    // root. So every level up to the mount's root is listed, and levels that do not exist have no files.
     const depths = Array.from({ length: names.length + 1 }, (_, depth) => names.length - depth);
     return depths.map((depth) => join(root, point, ...names.slice(0, depth)));
   });
   return [...new Set(folders)].map((folder) => ({ path: folder, version }));
 }
 
-/** A group's path below the folder of the hierarchy that a mount shows. */
+/** The path of a group relative to the folder of the hierarchy that is mounted. */
 function relativeTo(shown: string, path: string): string {
   if (path === shown) return "/";
   return path.startsWith(`${shown}/`) ? path.slice(shown.length) : path;
 }
 
 function numberIn(path: string, key?: string): number | undefined {
-  const text = read(path);
-  return text === undefined ? undefined : numberOf(text, key);
+  return numberOf(readText(path), key);
 }
 
-/** A whole number, alone or behind its key; `max` is none. */
+/** A whole number, alone or after its key; `undefined` for `max`. */
 function numberOf(text: string, key?: string): number | undefined {
   const [, digits] =
     (key === undefined ? /^(\d+)\s*$/ : new RegExp(`^${key} (\\d+)$`, "m")).exec(text) ?? [];
   return digits === undefined ? undefined : Number(digits);
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
 }

@@ -5,23 +5,23 @@ import { EvictionSampler, type FilledRange } from "./eviction-sampler.ts";
 import { isMemoryShort } from "./memory.ts";
 import { Pressure } from "./pressure.ts";
 
-/** The smallest batch: half of a large folio would be read whole all the same. */
+/** The smallest batch is one large folio: for half of one the kernel reads the whole. */
 export const LEAST_BATCH_BYTES = 2 * 1024 ** 2;
 
-/** There is no memory for what comes next. The message says what is short. */
+/** There is no memory for the next batch. The message gives the figures. */
 export class MemoryRanShort extends Error {}
 
-/** How far a sweep has come, all its workers together. */
+/** The progress of a sweep, all workers together. */
 export interface SweepState {
   /** Bytes. */
   readonly progress: number;
-  /** How many workers are at it. */
+  /** Workers that run now. */
   readonly workers: number;
 }
 
 /**
- * Looks whether there is still memory for what comes next: a sweep of what does not fit would push
- * out what it read first, and what others need.
+ * Checks whether there is memory for the rest of a sweep. A sweep that does not fit would evict what it
+ * read first, and pages that other programs need.
  */
 export class MemoryWatch {
   readonly #sampler: EvictionSampler;
@@ -40,24 +40,24 @@ export class MemoryWatch {
     this.#room = room;
   }
 
-  /** A chunk of this worker is resident. */
+  /** To be called after each chunk that this worker has filled. */
   filled(range: FilledRange): void {
     this.#sampler.add(range);
   }
 
-  /** Before a chunk: why the sweep should stop; `null` when it should not. Takes some microseconds. */
+  /** Before each chunk. @returns the reason to stop the sweep, or `null`. Takes some microseconds */
   look(): string | null {
     const gone = this.#sampler.look();
-    // Pages also go where there is plenty: a system may page out what it takes for idle (DAMON).
+    // Evicted pages alone are no reason: a system with free memory may page out idle pages (DAMON).
     if (gone !== null && (isMemoryShort() || this.#room.wasHit)) return gone;
     return this.#pressure.look();
   }
 
   /**
-   * Before each batch: how much of it may be filled now, since a cgroup's limit can be nearer than
-   * a chunk is long.
+   * Before each batch: reduces its size to the room below a cgroup's limit, which can be less than a chunk.
    *
-   * @throws {@link MemoryRanShort} when nothing may
+   * @returns bytes that may be filled now, of `batchBytes`
+   * @throws {@link MemoryRanShort} when there is no room
    */
   allow(batchBytes: number): number {
     const { progress, workers } = this.#state;

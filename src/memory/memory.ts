@@ -1,16 +1,17 @@
-import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import type { SystemMemory } from "../../shims/index.ts";
 import { memoryCgroups } from "./cgroup.ts";
+import { readText } from "./read-text.ts";
 
-/** A gate takes 0 for "not known", and nothing at all is known well. */
+/** The least result: a gate takes 0 for "not known". */
 const LEAST_KNOWN = 1;
 
 /**
- * Bytes of RAM this process may use at all: the machine's, or the tightest limit above it. At least 1.
+ * Bytes of RAM that this process may use at most: those of the machine, or the tightest cgroup limit.
+ * At least 1.
  *
- * @param root where the file system is mounted; tests put a made-up tree there
+ * @param root of the file system; tests give a folder
  */
 export function totalBytes(system: SystemMemory | null = null, root = "/"): number {
   const machine = system?.totalBytes ?? totalmem();
@@ -19,15 +20,14 @@ export function totalBytes(system: SystemMemory | null = null, root = "/"): numb
 }
 
 /**
- * Bytes that can be had now without pushing out anything but page cache, plus the target's pages
- * that are already cached. At least 1.
+ * Bytes that can be used now without evicting anything but page cache, plus the pages of the target that
+ * are cached already. At least 1.
  *
- * The cached pages of the target need no new memory, so they count as available. Linux's
- * `MemAvailable` and a cgroup's reclaimable file pages include them already; adding them again would
- * count them twice. Elsewhere the system's figure for free memory does not include the page cache,
- * and they are added.
+ * Cached pages of the target need no new memory, so they count as available. Linux's `MemAvailable` and a
+ * cgroup's reclaimable file pages include them already. The figure of free memory of other systems does
+ * not include the page cache, so there they are added.
  *
- * @param residentBytes of the target, bytes
+ * @param residentBytes bytes of the target that are cached
  */
 export function availableBytes(
   residentBytes: number,
@@ -43,22 +43,18 @@ export function availableBytes(
 }
 
 function memInfo(key: string, root: string): number | undefined {
-  try {
-    const text = readFileSync(join(root, "proc/meminfo"), "utf8");
-    const line = new RegExp(`^${key}:\\s+(\\d+) kB$`, "m").exec(text);
-    return line?.[1] === undefined ? undefined : Number(line[1]) * 1024;
-  } catch {
-    return undefined;
-  }
+  const text = readText(join(root, "proc/meminfo"));
+  const line = new RegExp(`^${key}:\\s+(\\d+) kB$`, "m").exec(text);
+  return line?.[1] === undefined ? undefined : Number(line[1]) * 1024;
 }
 
-/** Less than this share free, and page cache has to go for every page that is read. */
+/** With less than this share free, the kernel evicts page cache for each page that is read. */
 const SHORT_SHARE = 0.05;
 
-/** Whether free memory has run out, page cache not counted: the machine's, or that of a cgroup. */
+/** Whether the machine or a cgroup has little memory free, page cache counted as used. */
 export function isMemoryShort(root = "/"): boolean {
   const groups = memoryCgroups(root).map(({ limitBytes, usageBytes }) => [limitBytes, usageBytes]);
   const machine = [totalmem(), totalmem() - (memInfo("MemFree", root) ?? freemem())];
-  // A group that is at a limit of 0 is short, too.
+  // `<=`, so that a group with a limit of 0 is short too.
   return [machine, ...groups].some(([most = 0, used = 0]) => most - used <= SHORT_SHARE * most);
 }

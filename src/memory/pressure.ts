@@ -1,27 +1,27 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cgroupFolders } from "./cgroup.ts";
+import { readText } from "./read-text.ts";
 
 /**
- * The share of the time in which every program that had something to do waited for memory. Going on
- * would slow down all of them; the sweep is an optimisation.
+ * The share of time at which a sweep stops: in that time all programs that had work waited for memory.
+ * A sweep is an optimisation, and must not slow other programs down.
  */
 const STALLED_SHARE = 0.25;
 
-/** Time between two looks. Shorter, and a single reclaim would count. */
+/** Time between two looks: long enough that a single reclaim is not 25 % of it. */
 const LOOK_MS = 1000;
 
 interface Source {
   /** `memory.pressure` of a group, or of the whole system (kernel Documentation/accounting/psi.rst). */
   readonly stalls: string;
-  /** Counts the pages that reclaim has looked at, under {@link Source.keys}. */
+  /** The file with counts of pages that reclaim has scanned, under {@link Source.keys}. */
   readonly scans: string;
   readonly keys: RegExp;
 }
 
 /**
- * Of the system, only what the system as a whole was short of: under its other keys it also counts
- * what a group that is at its own limit does to itself (mm/vmscan.c, `shrink_inactive_list`).
+ * Only scans that the system as a whole made: other keys also count the scans of a group that is at its
+ * own limit (mm/vmscan.c, `shrink_inactive_list`).
  */
 const SYSTEM_SCANS = /^pgscan_(?:kswapd|direct) (\d+)$/gm;
 const GROUP_SCANS = /^pgscan (\d+)$/gm;
@@ -34,8 +34,8 @@ interface Counts {
 /**
  * Memory pressure as the kernel measures it (PSI), of this process's cgroup and of the system.
  *
- * Reading back what was evicted earlier counts as a stall as well, however much memory is free by
- * now: a stall is believed only while pages are being reclaimed.
+ * PSI also counts as a stall the time to read evicted pages back, even with plenty of free memory. So a
+ * stall counts only if pages were scanned for reclaim in the same second.
  */
 export class Pressure {
   readonly #sources: readonly Source[];
@@ -43,14 +43,14 @@ export class Pressure {
   #looked: { readonly atMs: number; readonly counts: readonly Counts[] } | undefined;
 
   /**
-   * @param root where the file system is mounted, @param now milliseconds; tests make up both
+   * @param root of the file system, @param now a clock in milliseconds; tests give their own
    */
   constructor(root = "/", now = () => performance.now()) {
     this.#now = now;
     this.#sources = pressureSources(root);
   }
 
-  /** Why it is better to stop; `null` when it is not, or the kernel does not measure it. */
+  /** @returns the reason to stop the sweep; `null` without pressure, or where it is not measured */
   look(): string | null {
     const atMs = this.#now();
     const passedMs = atMs - (this.#looked?.atMs ?? Number.NEGATIVE_INFINITY);
@@ -65,7 +65,7 @@ export class Pressure {
     });
     const share = Math.max(...shares);
     if (!(share > STALLED_SHARE)) return null;
-    return `programs stood still ${Math.round(share * 100)} % of the time, waiting for memory`;
+    return `all programs waited for memory ${Math.round(share * 100)} % of the last second`;
   }
 }
 
@@ -82,25 +82,17 @@ function pressureSources(root: string): Source[] {
     scans: join(root, "proc/vmstat"),
     keys: SYSTEM_SCANS,
   };
-  // Of the groups the innermost: what others in a group above it wait for may be their own doing.
-  const own = groups.find(({ stalls }) => read(stalls) !== "");
-  return [...(own === undefined ? [] : [own]), ...(read(system.stalls) === "" ? [] : [system])];
+  // Of the groups only the innermost: a group above may have other programs that cause its stalls.
+  const own = groups.find(({ stalls }) => readText(stalls) !== "");
+  return [...(own === undefined ? [] : [own]), ...(readText(system.stalls) === "" ? [] : [system])];
 }
 
 /** `full avg10=0.00 avg60=0.00 avg300=0.00 total=12345`, the total in microseconds. */
 function readCounts({ stalls, scans, keys }: Source): Counts {
-  const total = /^full .*total=(\d+)$/m.exec(read(stalls))?.[1];
-  const scanned = [...read(scans).matchAll(keys)];
+  const total = /^full .*total=(\d+)$/m.exec(readText(stalls))?.[1];
+  const scanned = [...readText(scans).matchAll(keys)];
   return {
     stalledMs: Number(total ?? 0) / 1000,
     scanned: scanned.reduce((sum, [, count]) => sum + Number(count), 0),
   };
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }

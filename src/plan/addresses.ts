@@ -5,10 +5,10 @@ import { RangeList, type RangeTable } from "./range-table.ts";
 import type { AddressRegion } from "./region.ts";
 
 /**
- * Ranges of this process's memory as whole pages: sorted, joined, apart from one another. Null and
+ * Merges ranges of this process's memory into whole pages: sorted, without overlap or neighbours. Null and
  * empty regions are left out.
  *
- * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for what no memory can have
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for an impossible address or length
  */
 export function mergeAddresses(
   regions: readonly AddressRegion[],

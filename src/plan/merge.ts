@@ -1,7 +1,7 @@
 import { RANGE_BYTES, RangeTable } from "./range-table.ts";
 import { takeScratch } from "./scratch.ts";
 
-/** `assembly/sort-regions.ts`: what sorting needs besides as many regions again. */
+/** Bytes that `assembly/sort-regions.ts` needs besides a second list of regions. */
 const COUNTERS_BYTES = 1024;
 
 function store(buffer: ArrayBufferLike, words: Uint32Array): void {
@@ -27,7 +27,7 @@ export function mergePages(
   const { buffer, kernels } = takeScratch(2 * words.byteLength + COUNTERS_BYTES);
   store(buffer, words);
   const sorted = kernels.sort_regions(0, count, words.byteLength);
-  // Joined by the byte first, and what that leaves by the page: the same pages, and the exact bytes.
+  // Merged by bytes first, which gives the exact count, and then by pages: the pages are the same.
   const exact = kernels.merge_regions(sorted, count, 1);
   const bytes = load(buffer, sorted, exact).byteLength;
   const kept = kernels.merge_regions(sorted, exact, pageBytes);

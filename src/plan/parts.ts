@@ -1,6 +1,6 @@
 import type { FileRegion } from "./region.ts";
 
-/** A part of a target that can be waited for: a layer, or a tensor that belongs to none. */
+/** A part of a target that a caller can wait for: a layer, or a tensor outside all layers. */
 export interface Part {
   /** Such as `blk.0`, `token_embd`, or a file's path where no tensor is named. */
   readonly name: string;
@@ -10,12 +10,12 @@ export interface Part {
 /** `blk.3.attn_q.weight` (GGUF), `model.layers.3.mlp.up_proj.weight` (safetensors). */
 const LAYER = /^(?:.*\.)?(?:blk|layers|h)\.(\d+)\./;
 
-/** What a model reads before its first layer; everything else outside a layer comes after the last. */
+/** Tensors that are read before the first layer. All others outside a layer are read after the last. */
 const INPUT = /embd|embed|wte|wpe|token_types/;
 
 /**
- * Groups regions into parts, in the order inference needs them: what makes the input, the layers,
- * and what makes the output.
+ * Groups regions into parts, in the order in which inference reads them: the input tensors, the layers,
+ * and the output tensors.
  */
 export function partsOf(regions: readonly FileRegion[]): Part[] {
   const parts = new Map<string, FileRegion[]>();

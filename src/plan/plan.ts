@@ -8,35 +8,35 @@ import type { Range } from "./range.ts";
 import { RangeList, type RangeTable } from "./range-table.ts";
 import type { FileRegion } from "./region.ts";
 
-/** What is to be filled of one file. */
+/** The ranges to fill of one file. */
 export interface FilePlan {
   readonly file: DescribedOpenFile;
   /** Bytes, each counted once. */
   readonly bytes: number;
-  /** Whole pages, sorted, apart from one another. */
+  /** Whole pages, sorted, without overlap or neighbours. */
   readonly ranges: RangeTable;
 }
 
-/** What is to be filled, file by file. Holds the files open. */
+/** The ranges to fill, file by file. Holds the files open. */
 export interface Plan {
   readonly files: readonly FilePlan[];
   /** Bytes, each counted once. */
   readonly bytes: number;
   /** Ranges of whole pages. */
   readonly regions: number;
-  /** Where a region of the plan lies: the number of its file, and the bytes. */
+  /** The file of a region of the plan, its index among the files, and the bytes. */
   locate(region: FileRegion): { index: number; file: DescribedOpenFile; range: Range };
   close(): Promise<void>;
 }
 
 /**
- * Opens the files, unless they are open already, and merges what is to be filled of each. A file that is reached by several paths,
- * hard links or symbolic links is planned once.
+ * Opens the files of regions, unless they are open already, and merges the regions of each. A file that
+ * is reached by several paths, hard links or symbolic links is planned once.
  *
- * @throws {@link PrefaultError} what {@link FileSet.open} throws, `PREFAULT_FILE_CHANGED` for a file that
- *   is no longer the one the region was found in, and `PREFAULT_INVALID_OPTION` for a region that is
- *   not inside its file
  * @param shared files that are open already, and stay open when the plan is closed
+ * @throws {@link PrefaultError} what {@link FileSet.open} throws, `PREFAULT_FILE_CHANGED` for a file that
+ *   is no longer the one that the region was found in, and `PREFAULT_INVALID_OPTION` for a region that
+ *   is not inside its file
  */
 export async function planRegions(
   regions: readonly FileRegion[],
@@ -44,7 +44,7 @@ export async function planRegions(
   shared?: FileSet,
 ): Promise<Plan> {
   const opened = shared ?? new FileSet();
-  // Shared files are for whoever shares them to close.
+  // Shared files are closed by their owner.
   const close = async () => (shared === undefined ? opened.close() : undefined);
   for (const region of regions) expectRegion(region);
   const byIdentity = new Map<string, ListedFile>();
@@ -78,7 +78,7 @@ export async function planRegions(
     bytes: files.reduce((sum, each) => sum + each.bytes, 0),
     regions: files.reduce((sum, each) => sum + each.ranges.length, 0),
     locate(region) {
-      // A file that was named by several paths was opened once.
+      // Several paths may lead to the same entry.
       const entry = byPath.get(region.path);
       if (entry === undefined) throw new RangeError(`${region.path} is not part of the plan`);
       const index = files.findIndex((each) => each.file === entry.file);
@@ -88,16 +88,17 @@ export async function planRegions(
   };
 }
 
-/** A file with what is to be filled of it, as the regions name it. */
+/** A file with the ranges of its regions, before they are merged. */
 interface ListedFile {
   readonly file: DescribedOpenFile;
   readonly ranges: RangeList;
 }
 
 /**
- * Lists regions from `index` on for as long as they name the same path; they come file by file.
+ * Adds the regions from `index` on that have the same path to its file: regions come file by file, so
+ * each path is looked up once.
  *
- * @returns the index of the first that does not
+ * @returns the index of the first region with another path
  */
 function listSamePath(
   regions: readonly FileRegion[],
@@ -115,7 +116,7 @@ function listSamePath(
   return index;
 }
 
-/** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for numbers that no range has */
+/** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for anything but whole numbers from 0 on */
 function expectRegion({ path, offset, byteLength }: FileRegion): void {
   for (const [name, value] of Object.entries({ offset, byteLength })) {
     if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue;

@@ -4,18 +4,18 @@ import type { Range } from "./range.ts";
 export const RANGE_BYTES = 16;
 const RANGE_WORDS = RANGE_BYTES / 4;
 
-/** 2^32, written as halves: a bigint for each number would cost more than the merge itself. */
+/** 2^32. Numbers are read and written as two halves: a bigint for each would take longer than the merge. */
 const HIGH = 2 ** 32;
 
-/** Ranges in an order, however they are kept. */
+/** Ranges in an order: a {@link RangeTable} or an array. */
 export interface Ranges extends Iterable<Range> {
   readonly length: number;
   at(index: number): Range | undefined;
 }
 
 /**
- * Ranges as the kernels see them, in memory that every thread can read. No objects: to collect those
- * of 100,000 ranges would take as long as to plan them.
+ * Ranges in the form of the kernels, in memory that every thread can read. There is no object for a range:
+ * with 100,000 of them the garbage collection would take as long as the planning.
  */
 export class RangeTable implements Ranges {
   readonly buffer: SharedArrayBuffer;
@@ -58,7 +58,7 @@ export class RangeTable implements Ranges {
     for (let index = 0; index < this.length; index++) yield this.at(index);
   }
 
-  /** The same ranges, in another order: `order` holds their present numbers. */
+  /** The same ranges in another order. @param order the present index of each */
   reordered(order: readonly number[]): RangeTable {
     return RangeTable.from(order.map((index) => this.at(index)));
   }
@@ -68,7 +68,7 @@ export class RangeTable implements Ranges {
   }
 }
 
-/** Ranges that are still being listed, in the form of a {@link RangeTable}. */
+/** A growing list of ranges, in the form of a {@link RangeTable}. */
 export class RangeList {
   #words = new Uint32Array(64 * RANGE_WORDS);
   #end = 0;

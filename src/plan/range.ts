@@ -4,7 +4,7 @@ export interface Range {
   readonly byteLength: number;
 }
 
-/** The whole pages a range touches; none for a range of no length. */
+/** The whole pages that a range touches; none for an empty range. */
 export function pagesOf({ offset, byteLength }: Range, pageBytes: number): Range {
   const start = offset - (offset % pageBytes);
   const end = Math.ceil((offset + byteLength) / pageBytes) * pageBytes;

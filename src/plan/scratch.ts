@@ -3,7 +3,7 @@ import { bindScalarKernels } from "../kernels/scalar-kernels.ts";
 
 const WASM_PAGE_BYTES = 65_536;
 
-/** A scratch memory up to this size is kept for the next plan; a larger one is left to be collected. */
+/** A scratch memory of up to this size is kept for the next plan; a larger one is collected as garbage. */
 const KEPT_BYTES = 1024 ** 2;
 
 /** Memory that the planning kernels work in. */
@@ -15,11 +15,11 @@ export interface Scratch {
 let kept: Scratch | undefined;
 
 /**
- * Memory of at least so many bytes, with the kernels bound to it. Planning is synchronous, so one
- * serves every plan of this thread; what the last one wrote is still in it.
+ * Memory of at least so many bytes, with the kernels bound to it. Planning is synchronous, so all plans of
+ * a thread use the same memory; it still holds what the last plan wrote.
  *
- * As large as the plan and no larger, and made by the first plan: a memory that could grow to 4 GiB
- * needs that much of the address space, and counts against a limit on it.
+ * It has a fixed size: a memory that can grow to 4 GiB takes that many addresses, which counts towards
+ * `ulimit -v`.
  */
 export function takeScratch(byteLength: number): Scratch {
   if (kept !== undefined && kept.buffer.byteLength >= byteLength) return kept;

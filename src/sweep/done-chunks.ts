@@ -1,6 +1,6 @@
 /**
- * Which chunks of a sweep are done, in shared memory: one word that counts them, then one for each.
- * Workers write, whoever waits for a part reads.
+ * Which chunks of a sweep are done, in shared memory: one word that counts them, then one word for each.
+ * Workers write it; the thread that waits for a part reads it.
  */
 export class DoneChunks {
   readonly buffer: SharedArrayBuffer;

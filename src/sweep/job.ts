@@ -5,26 +5,27 @@ import type { FillStrategy } from "../fill/fill-task.ts";
 import type { RangeTable } from "../plan/range-table.ts";
 import type { DoneChunks } from "./done-chunks.ts";
 
-/** How far a sweep has come. */
+/** The progress of a sweep. */
 export interface PrefaultProgress {
   /** Bytes made resident so far. */
   readonly bytesDone: number;
   readonly bytesTotal: number;
 }
 
+/** All that a sweep needs. */
 export interface SweepJob {
   readonly files: readonly FileSource[];
   readonly extents: readonly Extent[];
-  /** In the order they are filled. */
+  /** In the order in which they are filled. */
   readonly chunks: RangeTable;
   /** Where the extents are mapped; none for the `read` strategy. */
   readonly mapping: Mapping | null;
   readonly strategy: FillStrategy;
-  /** Whether there is next to nothing to be read from the device. */
+  /** Whether nearly all bytes are resident already, so that the device has little to read. */
   readonly isWarm: boolean;
-  /** Marked chunk by chunk, for whoever waits for a part. */
+  /** Each chunk is marked here when it is resident. */
   readonly done: DoneChunks;
-  /** Worker threads wanted; 0 to read on the calling thread. */
+  /** Worker threads at most; 0 to read on the calling thread. */
   readonly workers: number;
   readonly keepGoing: boolean;
   readonly workerUrl: URL;

@@ -5,12 +5,12 @@ import { PrefaultError } from "../errors.ts";
 import type { WorkerResult, WorkerTask } from "./protocol.ts";
 
 /**
- * Threads this package ever runs at once, whatever is swept. No device tried gained from more than
- * eight workers; sixteen let two sweeps of different disks run side by side.
+ * The most worker threads of all sweeps together. No device that was measured gained from more than eight
+ * workers; sixteen allow two sweeps of different disks side by side.
  */
 export const MOST_WORKERS = 16;
 
-/** The heap of a worker holds a few windows and a read buffer. */
+/** MiB of a worker's heap, which holds little more than a read buffer of 1 MiB. */
 const WORKER_HEAP_MB = 32;
 
 /** The worker threads of one sweep. */
@@ -19,23 +19,23 @@ export interface WorkerPool {
    * Runs a task in a thread of its own, and ends the thread. Waits while {@link MOST_WORKERS} threads
    * run already.
    *
-   * Settles whatever becomes of the thread: also where it cannot be started, exits while it boots, is
-   * terminated or runs out of memory.
+   * Settles in every case: also when the thread cannot be started, exits while it boots, is terminated or
+   * runs out of memory.
    *
-   * @throws {@link PrefaultError} `PREFAULT_WORKER_FAILED`; a {@link WorkerNotStarted} when the thread
-   *   was never given its task
+   * @throws {@link PrefaultError} `PREFAULT_WORKER_FAILED`; {@link WorkerNotStarted} when the
+   *   thread did not get its task
    */
   run(task: WorkerTask): Promise<WorkerResult>;
-  /** Fulfilled when none of its threads is left. Never rejects. */
+  /** Fulfilled when all of its threads have ended. Never rejects. */
   ended(): Promise<unknown>;
   /**
-   * Its threads do not answer: they no longer count, and no longer keep the process alive. Every
-   * `run` that is under way fails at once; each thread ends when its device answers.
+   * Gives up threads that do not answer: they no longer count towards {@link MOST_WORKERS}, and no longer
+   * keep the process alive. Every `run` under way fails at once; each thread ends when its device answers.
    */
   abandon(): void;
 }
 
-/** No worker thread took a task: none could be started, or none came as far as its first chunk. */
+/** No worker thread took a chunk: none could be started, or each ended before. */
 export class WorkerNotStarted extends PrefaultError {
   constructor(why: string, cause?: unknown) {
     super("PREFAULT_WORKER_FAILED", `no worker thread could be started: ${why}`, { cause });
@@ -44,11 +44,11 @@ export class WorkerNotStarted extends PrefaultError {
 
 type Thread = Piscina<WorkerTask, WorkerResult>;
 
-/** Threads of all sweeps that run now, and the tasks that wait for one of them to end. */
+/** The number of threads of all sweeps, and the tasks that wait for one of them to end. */
 let running = 0;
 const waiting: (() => void)[] = [];
 
-/** @returns what gives the place back; to be called once or more */
+/** Waits for a place among {@link MOST_WORKERS}. @returns frees the place; may be called repeatedly */
 async function takePlace(): Promise<() => void> {
   while (running >= MOST_WORKERS) await new Promise<void>((resolve) => waiting.push(resolve));
   running += 1;
@@ -62,8 +62,8 @@ async function takePlace(): Promise<() => void> {
 }
 
 /**
- * A pool of threads for one sweep, all of which run `workerUrl`. Piscina is loaded by the first sweep:
- * it would be half of the time it takes to import this package.
+ * Opens a pool of threads for one sweep; each runs `workerUrl`. Piscina is loaded at the first sweep,
+ * since it would double the time to import this package.
  *
  * @throws {@link WorkerNotStarted}
  */
@@ -76,11 +76,11 @@ export async function openPool(workerUrl: URL): Promise<WorkerPool> {
   let isAbandoned = false;
 
   async function runInThread(task: WorkerTask): Promise<WorkerResult> {
-    if (isAbandoned) throw new WorkerNotStarted("its pool was given up");
+    if (isAbandoned) throw new WorkerNotStarted("its pool was abandoned");
     const thread = newThread(Piscina, workerUrl);
     let hasTask = false;
     const failed = new Promise<never>((_, reject) => {
-      // Piscina throws it at the process when no one listens.
+      // Without a listener the error would be an uncaught exception of the process.
       thread.on("error", reject);
       thread.once("workerCreate", () => {
         hasTask = true;
@@ -104,7 +104,7 @@ export async function openPool(workerUrl: URL): Promise<WorkerPool> {
       const message = `a worker thread failed: ${messageOf(cause)}`;
       throw new PrefaultError("PREFAULT_WORKER_FAILED", message, { cause });
     } finally {
-      // One that has no thread is left alone: it would reject a promise that it never handed out.
+      // Not without a thread: piscina would then reject a promise that nobody has a reference to.
       if (threads.has(thread) && !isAbandoned) await thread.destroy();
     }
   }
@@ -129,7 +129,7 @@ export async function openPool(workerUrl: URL): Promise<WorkerPool> {
   };
 }
 
-/** A pool of a single thread, so that what befalls one thread touches no other. */
+/** A piscina pool of one thread, so that the failure of a thread affects no other. */
 function newThread(Pool: typeof Piscina, workerUrl: URL): Thread {
   return new Pool<WorkerTask, WorkerResult>({
     filename: workerUrl.href,
@@ -137,9 +137,9 @@ function newThread(Pool: typeof Piscina, workerUrl: URL): Thread {
     maxThreads: 1,
     idleTimeout: Number.POSITIVE_INFINITY,
     execArgv: [],
-    // Two histograms a pool, some 300 KiB that nobody looks at.
+    // Two histograms a pool, about 300 KiB, which are not used here.
     recordTiming: false,
-    // A worker that is ended in the middle of its work closes no descriptor by itself.
+    // Closes the descriptors of a worker that is terminated.
     trackUnmanagedFds: true,
     resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB, maxYoungGenerationSizeMb: 8 },
   });
@@ -156,10 +156,10 @@ function exitOf(thread: Thread): Promise<number> {
   return new Promise((resolve) => workerOf(thread).once("exit", resolve));
 }
 
-/** Longer than piscina takes to see that a thread's port is closed, when it holds on to the thread. */
+/** When a thread's port closes, piscina refs the thread once more: the unref comes after that. */
 const UNREF_MS = 100;
 
-/** Has a thread end when its device answers, without anybody waiting for it. */
+/** Ends a thread as soon as its device answers. The process does not wait for it. */
 function abandonThread(thread: Thread): void {
   const workers = thread.threads;
   void thread.destroy();

@@ -1,7 +1,7 @@
 import type { FillFailure } from "../fill/failure.ts";
 import type { FillTask } from "../fill/fill-task.ts";
 
-/** What a worker is told: once, at the start. Memory is shared, nothing is copied but numbers. */
+/** The message that starts a worker. Memory is shared; only numbers and names are copied. */
 export interface WorkerTask extends FillTask {
   /** The sweep's {@link SweepControl}. */
   readonly control: SharedArrayBuffer;
@@ -13,16 +13,16 @@ export interface WorkerTask extends FillTask {
   readonly keepGoing: boolean;
 }
 
-/** What a worker says when it is done. */
+/** The message of a worker that has ended. */
 export interface WorkerResult {
   /** On a clock that all threads share, in milliseconds. */
   readonly startedMs: number;
   readonly endedMs: number;
   readonly minorFaults: number;
   readonly majorFaults: number;
-  /** Whether those are the worker's own, or everyone's while it ran. */
+  /** Whether those are the worker's own, or those of the whole process while it ran. */
   readonly faultsOf: "thread" | "process";
-  /** Bytes filled but not touched, because the file could not be held still. */
+  /** Bytes filled but not touched, because no lease on the file could be had. */
   readonly untouchedBytes: number;
   readonly failures: readonly FillFailure[];
 }

@@ -9,51 +9,38 @@ import { type Chunk, FileShrank, FillFailed, locateChunk } from "../fill/filler.
 import { MemoryWatch } from "../memory/memory-watch.ts";
 import { RangeTable } from "../plan/range-table.ts";
 import { DoneChunks } from "./done-chunks.ts";
+import { measureWorker } from "./measure-worker.ts";
 import type { WorkerResult, WorkerTask } from "./protocol.ts";
 
 const readAsync = promisify(read);
 const statAsync = promisify(fstat);
 
-/** Of libuv's four threads, which belong to the whole process, so many. */
+/** Reads at a time: two of libuv's four threads, which the whole process shares. */
 const AT_ONCE = 2;
 
-/** Bytes a read asks for: an abort is noticed after one, also on a slow device. */
+/** Bytes of one read: an abort is noticed after each, also on a slow device. */
 const READ_BYTES = 1024 ** 2;
 
 /**
- * Does what a worker thread does with the `read` strategy, without one: reads on libuv's threads, and
- * the event loop turns meanwhile. For a process that may start no worker thread.
+ * Does without worker threads what a worker does with the `read` strategy: reads on libuv's threads, while
+ * the event loop runs. For a process that cannot start a worker thread.
  */
 export async function readWithoutWorkers(task: WorkerTask, shim: Shim): Promise<WorkerResult> {
   const control = new SweepControl(task.control);
-  const startedMs = now();
-  const before = shim.faults();
+  const resultOf = measureWorker(shim);
   control.enterWorker();
   try {
     const readers = Array.from({ length: AT_ONCE }, () => readChunks(task, control, shim));
-    // Each settles before this does: none reads on after the files were closed.
+    // Waits for all of them, so that none reads on after the files are closed.
     const settled = await Promise.allSettled(readers);
     const failures = settled.flatMap((reader) => {
       if (reader.status === "rejected") throw reader.reason;
       return reader.value;
     });
-    const after = shim.faults();
-    return {
-      startedMs,
-      endedMs: now(),
-      minorFaults: after.minor - before.minor,
-      majorFaults: after.major - before.major,
-      faultsOf: shim.countsFaultsOf,
-      untouchedBytes: 0,
-      failures,
-    };
+    return resultOf(0, failures);
   } finally {
     control.leaveWorker();
   }
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now();
 }
 
 /** Takes chunks until none is left. @returns what could not be read */

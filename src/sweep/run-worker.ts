@@ -11,11 +11,12 @@ import { hintViews, ViewFiller } from "../fill/view-filler.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
 import { RangeTable } from "../plan/range-table.ts";
 import { DoneChunks } from "./done-chunks.ts";
+import { measureWorker } from "./measure-worker.ts";
 import type { WorkerResult, WorkerTask } from "./protocol.ts";
 
 /**
- * One worker: takes chunks off the shared counter until none is left, and makes each resident.
- * Synchronous, since a thread has nothing else to do.
+ * The work of one worker thread: takes chunks from the shared counter until none is left, and makes each
+ * resident. Synchronous, since the thread has nothing else to do.
  */
 export function runWorker(task: WorkerTask, shim: Shim): WorkerResult {
   const control = new SweepControl(
@@ -23,8 +24,7 @@ export function runWorker(task: WorkerTask, shim: Shim): WorkerResult {
     task.arenas.map(({ memory }) => new ArenaControl(sharedBuffer(memory))),
   );
   const chunks = new RangeTable(task.chunks);
-  const startedMs = now();
-  const before = shim.faults();
+  const resultOf = measureWorker(shim);
   const done = new DoneChunks(task.done);
   const failures: FillFailure[] = [];
   const { keepGoing } = task;
@@ -44,13 +44,13 @@ export function runWorker(task: WorkerTask, shim: Shim): WorkerResult {
       const short = watch.look();
       if (short !== null) {
         failures.push(describeOutOfMemory(short, chunk, file));
-        // Also when asked to keep going: more of it would only evict what is there.
+        // Also with `keepGoing`: to read more would only evict what is resident.
         control.cancel();
         break;
       }
       const failed = fillChunk(filler, chunk, file, { keepGoing, pageBytes: shim.pageBytes });
       failures.push(...failed);
-      // With no memory for more, also when asked to keep going.
+      // Without memory for more, also with `keepGoing`.
       if (failed.length > 0 && (!keepGoing || failed.some(isOutOfMemory))) {
         control.cancel();
         break;
@@ -64,23 +64,14 @@ export function runWorker(task: WorkerTask, shim: Shim): WorkerResult {
     filler.close();
     control.leaveWorker();
   }
-  const after = shim.faults();
-  return {
-    startedMs,
-    endedMs: now(),
-    minorFaults: after.minor - before.minor,
-    majorFaults: after.major - before.major,
-    faultsOf: shim.countsFaultsOf,
-    untouchedBytes: filler.untouchedBytes,
-    failures,
-  };
+  return resultOf(filler.untouchedBytes, failures);
 }
 
 function isOutOfMemory({ code }: FillFailure): boolean {
   return code === "PREFAULT_OUT_OF_MEMORY";
 }
 
-/** @throws Error in a thread that cannot do what the one that started it can */
+/** @throws Error in a thread where koffi did not load, although it did in the thread that started it */
 function expectSame({ strategy, arenas }: WorkerTask, shim: Shim): void {
   const isAble = strategy === "read" || (strategy === "touch" ? shim.canPlace : shim.canPopulate);
   if (!isAble && arenas.length > 0) {
@@ -98,11 +89,6 @@ function makeFiller(
   if (task.strategy === "read") return new ReadFiller(task, control, shim, watch);
   if (task.views.length > 0) return new ViewFiller(task, control, shim, watch);
   return new MappedFiller(task, control, shim, watch);
-}
-
-/** Each thread counts from its own start; together with that it is one clock. */
-function now(): number {
-  return performance.timeOrigin + performance.now();
 }
 
 function locateChunks(task: WorkerTask, chunks: RangeTable): Chunk[] {

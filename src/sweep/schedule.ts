@@ -5,14 +5,14 @@ import type { Range } from "../plan/range.ts";
 import type { RangeTable } from "../plan/range-table.ts";
 import type { FileRegion } from "../plan/region.ts";
 
-/** The chunks of a sweep in the order of its parts, and which of them each part needs. */
+/** The chunks of a sweep in the order in which its parts need them. */
 export interface Schedule {
   readonly chunks: RangeTable;
-  /** Numbers of the chunks that cover a region of the target. */
+  /** Indices of the chunks that cover regions of the target. */
   chunksOf(regions: readonly FileRegion[]): number[];
 }
 
-/** Puts the chunks that earlier parts need first. A chunk that two parts share goes with the earlier. */
+/** Orders chunks by the parts that need them. A chunk that two parts share comes with the earlier one. */
 export function schedule(
   chunks: RangeTable,
   layout: Layout,
@@ -38,7 +38,7 @@ export function schedule(
   };
 }
 
-/** Numbers of the chunks, sorted by offset, that a range overlaps. */
+/** Indices of the chunks that a range overlaps. @param chunks sorted by offset */
 function overlapping(chunks: readonly Range[], range: Range): number[] {
   const end = range.offset + range.byteLength;
   let low = 0;

@@ -3,27 +3,28 @@ import { PrefaultError } from "../errors.ts";
 import type { FileSource } from "../file/open-file.ts";
 import type { FillStrategy } from "../fill/fill-task.ts";
 
-/** What a caller may ask for: a way of filling, or the one that suits this system. */
+/** A strategy as a caller gives it: one by name, or the one that suits the system and the files. */
 export type Strategy = "auto" | FillStrategy;
 
 export const STRATEGIES: readonly Strategy[] = ["auto", "touch", "populate", "read"];
 
+/** The strategy of a sweep. */
 export interface ChosenStrategy {
   readonly strategy: FillStrategy;
-  /** Why, in words, for the report. */
+  /** The reason in words, for the report. */
   readonly why: string;
 }
 
 /**
- * Settles on a way of filling. `auto` populates where the kernel can, since that fails with an error
- * where a touch would raise a signal, and reads everywhere else.
+ * Chooses the strategy of a sweep. `auto` is `populate` where the kernel has it, since a populate fails
+ * with an error where a touch would raise a signal, and `read` on every other system.
  *
- * It also reads what lies on another machine, or is another program's (NFS, FUSE): a page fault there
- * may wait in the kernel for as long as the other does not answer, in a way that nothing ends, and
- * could not be followed by a touch anyway, since no one can hold such a file still.
+ * `auto` is also `read` for files on another machine or of another program (NFS, FUSE): a page fault on
+ * such a file waits in the kernel until the server answers and cannot be ended, and the pages could not
+ * be touched anyway, since no lease can be had on such a file.
  *
  * @param files to fill
- * @throws {@link PrefaultError} `PREFAULT_UNSUPPORTED` when the one asked for cannot work here
+ * @throws {@link PrefaultError} `PREFAULT_UNSUPPORTED` for a strategy that this system does not have
  */
 export function chooseStrategy(
   asked: Strategy,

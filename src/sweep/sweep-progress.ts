@@ -1,13 +1,13 @@
 import type { SweepControl } from "../control/sweep-control.ts";
 import type { SweepJob } from "./job.ts";
 
-/** Ten times a second is often enough for a bar, and costs nothing. */
+/** Ten times a second is enough for a progress bar. */
 const PROGRESS_MS = 100;
 
 /**
- * Reports how far a sweep is, until it is stopped; the first stop reports once more.
+ * Reports the progress of a sweep ten times a second, and once more at the end.
  *
- * @returns what stops it
+ * @returns ends the reports; may be called repeatedly
  */
 export function reportProgress(job: SweepJob, control: SweepControl): () => void {
   const { onProgress } = job;

@@ -5,27 +5,27 @@ import type { EarlyPopulate } from "./early-populate.ts";
 import { WorkerNotStarted } from "./pool.ts";
 import type { WorkerResult } from "./protocol.ts";
 
-/** What a sweep did. */
+/** The result of a sweep. */
 export interface SweepResult {
   readonly chunks: number;
   /** Worker threads that filled; 0 when the calling thread read. */
   readonly workers: number;
   readonly seconds: number;
-  /** By file, where only the sweep's own mapping could tell; `null` where files can be asked about. */
+  /** By file, on systems where only the sweep's own mapping shows residency; `null` on others. */
   readonly residentBytes: readonly (number | null)[] | null;
   readonly minorFaults: number;
   readonly majorFaults: number;
-  /** Whether the page cache holds what was filled in large folios; `null` when it was not found out. */
+  /** Whether the filled bytes lie in large folios in the page cache; `null` when it is not known. */
   readonly largeFolios: boolean | null;
-  /** Bytes filled but not touched, because their file could not be held still. */
+  /** Bytes filled but not touched, because no lease on their file could be had. */
   readonly untouchedBytes: number;
   readonly failures: readonly FillFailure[];
 }
 
 /**
- * What the workers did. Workers that never started are not missed, as long as one did.
+ * The results of the workers that ran. A worker that did not start is ignored when another one did.
  *
- * @throws what the first worker failed with that died; {@link WorkerNotStarted} when none took a chunk
+ * @throws the error of a worker that died; {@link WorkerNotStarted} when no worker took a chunk
  */
 export function resultsOf(
   workers: readonly PromiseSettledResult<WorkerResult>[],
@@ -45,25 +45,25 @@ export function resultsOf(
   return results;
 }
 
-/** Workers fail in any order. */
+/** Failures of several workers come in any order. */
 function inFileOrder(a: FillFailure, b: FillFailure): number {
   if (a.path === b.path) return a.offset - b.offset;
   return a.path < b.path ? -1 : 1;
 }
 
-/** Sums up what the workers did. */
+/** Adds up the results of the workers. */
 export function summary(
   results: readonly WorkerResult[],
   control: SweepControl,
-  ahead: EarlyPopulate | null,
+  early: EarlyPopulate | null,
 ) {
   const sum = (of: (result: WorkerResult) => number) =>
     results.reduce((total, result) => total + of(result), 0);
-  // Workers that all counted the process's faults counted the same ones.
+  // Workers that count the faults of the process all count the same ones.
   const faults = (of: (result: WorkerResult) => number) =>
     results.some(({ faultsOf }) => faultsOf === "process") ? Math.max(...results.map(of)) : sum(of);
   const started = results.map((result) => result.startedMs);
-  const startedMs = ahead?.startedMs ?? Math.min(...started);
+  const startedMs = early?.startedMs ?? Math.min(...started);
   const endedMs = Math.max(...results.map((result) => result.endedMs));
   return {
     seconds: (endedMs - startedMs) / 1000,

@@ -14,30 +14,31 @@ import { workerRoom } from "./worker-room.ts";
 import { workerTask } from "./worker-task.ts";
 
 /**
- * Workers look at the cancel word every few milliseconds, unless the device answers slowly. After this
- * long the caller is told without them; what they hold goes when they come back.
+ * Workers check the cancel word every few milliseconds, unless the device answers slowly. After this time
+ * the sweep rejects without waiting for them, and releases files and mappings when they have ended.
  */
 const ABORT_GRACE_MS = 100;
 
-/** A thread that takes this long to come back waits for its device, and not for a processor. */
+/** A thread that has not ended after this time waits for its device, and not for a processor. */
 const STUCK_MS = 1000;
 
-/** A sweep under way. */
+/** A sweep that was started. */
 export interface Sweep {
   /** @throws {@link PrefaultError} `PREFAULT_ABORTED`, `PREFAULT_WORKER_FAILED` */
   readonly result: Promise<SweepResult>;
-  /** Fulfilled when the workers have let go of the files and nothing is mapped any more. Never rejects. */
+  /** Fulfilled when no worker uses the files any more and the mapping is released. Never rejects. */
   readonly released: Promise<void>;
-  /** Whether `result` came without waiting for the workers, because they do not answer. */
+  /** Whether `result` was rejected while workers still waited for the device. */
   readonly stuck: boolean;
 }
 
 /**
- * Makes every chunk resident. Releases the mapping and leaves no thread behind, whatever happens.
- * The files have to stay open until `released`, which after an abort on a device that does not
- * answer can be long after `result`.
+ * Starts to make every chunk resident. Ends its threads and releases the mapping in every case. The files
+ * have to stay open until `released`, which can be long after `result` when a sweep is aborted while its
+ * device does not answer.
  *
- * @throws {@link WorkerNotStarted} with nothing begun and the mapping released; so does `result`
+ * @throws {@link WorkerNotStarted} with nothing filled and the mapping released; `result` may reject with
+ *   it too
  */
 export async function startSweep(job: SweepJob): Promise<Sweep> {
   try {
@@ -73,14 +74,14 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   const running = Promise.allSettled(
     Array.from({ length: Math.max(threads, 1) }, () =>
       runWorker().catch((error: unknown) => {
-        // Those that started do the work of those that did not. A worker that died in the middle takes
-        // the others with it: they see the word and stop.
+        // Workers that started do the work of one that did not. After a worker that died the others are
+        // cancelled.
         if (!(error instanceof WorkerNotStarted)) control.cancel();
         throw error;
       }),
     ),
   );
-  // Whether or not anyone still waits for the workers, this is when nothing uses the files any more.
+  // From here on no thread uses the files any more, also after an abort.
   let isReleased = false;
   let residentBytes: readonly (number | null)[] | null = null;
   const released = running.then(async () => {
@@ -96,10 +97,10 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   });
   let isStuck = false;
 
-  /** Lets the caller go on without the workers, which end when their device answers. */
+  /** Stops waiting for the workers, which end when their device answers. */
   function abandonWorkers(): void {
     void abandon(released);
-    // Threads that are only slow to start see the cancel word, and end like any other.
+    // Not while no worker has begun: a thread that starts slowly sees the cancel word, and ends by itself.
     const timer = setInterval(() => {
       if (control.workers === 0) return;
       clearInterval(timer);
@@ -133,7 +134,7 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
     }
   }
   const result = waitForResult();
-  // Whoever started the sweep looks at it a moment later.
+  // The caller adds its handler a moment later.
   result.catch(() => {});
   return {
     result,
@@ -144,7 +145,7 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   };
 }
 
-/** How many worker threads; 0 to read on this one. @throws {@link WorkerNotStarted} */
+/** The number of worker threads; 0 to read on this thread. @throws {@link WorkerNotStarted} */
 function threadsFor({ workers, chunks }: SweepJob): number {
   if (workers === 0) return 0;
   const room = workerRoom();
@@ -152,7 +153,7 @@ function threadsFor({ workers, chunks }: SweepJob): number {
   throw new WorkerNotStarted("the limits of this process leave no room for one (ulimit -v or -d)");
 }
 
-/** A signal as a promise, and what takes the listener away again. */
+/** A signal as a promise, with a function that removes the listener. */
 function watch(signal: AbortSignal | undefined) {
   let onAbort = () => {};
   const fired = new Promise<void>((resolve) => {

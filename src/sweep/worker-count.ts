@@ -1,25 +1,24 @@
 import { availableParallelism } from "node:os";
 import type { FileSource } from "../file/open-file.ts";
 
-/** No device measured gained from more (`npm run bench -- --scope pool`). */
+/** No device that was measured gained from more workers (`npm run bench -- --scope pool`). */
 const MOST = 8;
 
-/** Readers of another machine's files: enough to hide its latency, few enough to read in sequence. */
+/** For files on another machine: enough to hide the latency, and few enough that reads stay sequential. */
 const MOST_REMOTE = 4;
 
-/** So much resident that the device has next to nothing to do. */
+/** With this share resident, the device has little to read. */
 const WARM_SHARE = 0.95;
 
-/** Whether filling is a matter of processors and memory, and not of the device. */
+/** Whether the processors limit a fill, and not the device. */
 export function isWarm(bytes: number, residentBytes: number | null): boolean {
   return residentBytes !== null && residentBytes >= WARM_SHARE * bytes;
 }
 
 /**
- * Workers for a caller who did not say how many. Cold, twice the processors: a worker mostly waits for
- * the device, and its queue should not run dry. Warm, one for each: there is nothing to wait for, and
- * a worker more takes a processor from another. A rotating disk gets one: two would make it
- * seek from one to the other and back (PocketLLM issue 53).
+ * The default number of workers. Cold: twice the number of processors, since a worker mostly waits for
+ * the device, whose queue should not become empty. Warm: one for each processor, since no worker waits.
+ * On a rotating disk: one, since two would make it seek between their chunks (PocketLLM issue 53).
  *
  * @param files to fill
  */

@@ -1,11 +1,11 @@
-import { readFileSync } from "node:fs";
+import { readText } from "../memory/read-text.ts";
 
 const MIB = 1024 ** 2;
 
 /**
- * What a worker thread takes of a limit, with room to spare: V8 reserves addresses for each thread's
- * code and stack. Measured on Node 20 to 26: 590 to 845 MiB of addresses, and from Node 24 on 530 MiB
- * of what `ulimit -d` counts.
+ * Bytes that one worker thread takes of a limit, rounded up: V8 reserves addresses for each thread's code
+ * and stack. Measured on Node 20 to 26: 590 to 845 MiB of addresses, and from Node 24 on 530 MiB that
+ * count towards `ulimit -d`.
  */
 const NEEDED: readonly { limit: string; used: string; bytes: number }[] = [
   { limit: "Max address space", used: "VmSize", bytes: 1024 * MIB },
@@ -13,17 +13,17 @@ const NEEDED: readonly { limit: string; used: string; bytes: number }[] = [
 ];
 
 /**
- * How many worker threads may be started within the process's own limits (`ulimit -v`, `ulimit -d`,
- * systemd's `LimitAS=`); infinite where nothing limits them.
+ * How many worker threads can be started within the process's own limits (`ulimit -v`, `ulimit -d`,
+ * systemd's `LimitAS=`); `Infinity` without limits.
  *
- * Asked beforehand, because it cannot be tried: V8 ends the whole process when a new thread's
- * addresses cannot be reserved ("Failed to reserve virtual memory for CodeRange").
+ * It is computed beforehand because it cannot be tried: when V8 cannot reserve a new thread's addresses,
+ * it ends the whole process ("Failed to reserve virtual memory for CodeRange").
  *
- * @param root where the file system is mounted; tests make one up
+ * @param root of the file system; tests give a folder
  */
 export function workerRoom(root = ""): number {
-  const limits = read(`${root}/proc/self/limits`);
-  const status = read(`${root}/proc/self/status`);
+  const limits = readText(`${root}/proc/self/limits`);
+  const status = readText(`${root}/proc/self/status`);
   const rooms = NEEDED.map(({ limit, used, bytes }) => {
     // `Max address space  2147483648  unlimited  bytes`: the soft limit binds.
     const most = new RegExp(`^${limit}\\s+(\\d+)`, "m").exec(limits)?.[1];
@@ -32,12 +32,4 @@ export function workerRoom(root = ""): number {
     return Math.max(0, Math.floor((Number(most) - Number(now) * 1024) / bytes));
   });
   return Math.min(...rooms);
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }

@@ -4,7 +4,7 @@ import { hintBytes } from "../fill/read-ahead.ts";
 import type { SweepJob } from "./job.ts";
 import type { WorkerTask } from "./protocol.ts";
 
-/** The same task for every worker of a sweep. */
+/** Makes the task that every worker of a sweep gets. */
 export function workerTask(job: SweepJob): WorkerTask {
   const arenas = job.mapping?.arenas ?? [];
   return {

@@ -94,8 +94,8 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
       place(65_536, 131_072, 65_536);
       expect(bytes[65_535]).toBe(7);
       expect(bytes[65_536 + 131_072]).toBe(7);
-      const window = Buffer.from(bytes.slice(65_536, 65_536 + 131_072));
-      expect(window.equals(original.subarray(65_536, 65_536 + 131_072))).toBe(true);
+      const batch = Buffer.from(bytes.slice(65_536, 65_536 + 131_072));
+      expect(batch.equals(original.subarray(65_536, 65_536 + 131_072))).toBe(true);
     });
 
     test("keeps stores from the file, and from other mappings of it", () => {

@@ -46,7 +46,7 @@ describe.skipIf(process.platform !== "linux")("prefault", () => {
       files: [{ path, bytes: SIZE }],
     });
     expect(report.error).toBeUndefined();
-    // Windows begin a folio into the arena, so the first chunk and the last are short ones.
+    // Extents begin 2 MiB into the arena, so the first chunk and the last are short ones.
     expect(report.chunks).toBeGreaterThanOrEqual(Math.ceil(SIZE / (32 * MIB)));
     expect(report.chunks).toBeLessThanOrEqual(Math.ceil(SIZE / (32 * MIB)) + 1);
     expect(report.workers).toBe(

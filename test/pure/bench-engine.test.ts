@@ -1,6 +1,6 @@
 import { expect, describe as group, it } from "vitest";
 import { describe } from "../../bench/engine/client.ts";
-import { hotSet } from "../../bench/engine/hot-pieces.ts";
+import { hotSet } from "../../bench/engine/hot-experts.ts";
 import { parseServerOptions } from "../../bench/engine/server-options.ts";
 
 group("hotSet", () => {
@@ -18,8 +18,8 @@ group("hotSet", () => {
   ];
 
   it("takes the core first, then the experts used most, whatever their layer", () => {
-    const { pieces, byteLength, coverage } = hotSet(model, weights, 35);
-    expect(pieces.map(({ offset }) => offset)).toEqual([0, 20, 30]);
+    const { ranges, byteLength, coverage } = hotSet(model, weights, 35);
+    expect(ranges.map(({ offset }) => offset)).toEqual([0, 20, 30]);
     expect(byteLength).toBe(30);
     expect(coverage).toBeCloseTo(0.9);
   });

@@ -5,7 +5,7 @@ import { SweepControl } from "../../src/control/sweep-control.ts";
 const page = () => new SweepControl(new SharedArrayBuffer(CONTROL_BYTES));
 
 describe("the control page", () => {
-  test("begins with nothing said", () => {
+  test("begins with nothing known", () => {
     const { cancelled, progress, largeFolios } = page();
     expect({ cancelled, progress, largeFolios }).toEqual({
       cancelled: false,
@@ -27,10 +27,10 @@ describe("the control page", () => {
     expect(control.largeFolios).toBe(false);
   });
 
-  test("believes in large folios at once, and in small ones after several windows", () => {
+  test("decides for large folios at once, and for small ones after several batches", () => {
     const control = page();
     control.sawFolio(null);
-    for (let window = 0; window < 7; window++) control.sawFolio(false);
+    for (let batch = 0; batch < 7; batch++) control.sawFolio(false);
     expect(control.largeFolios).toBeNull();
     control.sawFolio(false);
     expect(control.largeFolios).toBe(false);

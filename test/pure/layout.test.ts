@@ -38,15 +38,15 @@ const files = fc.oneof(
 /** What the ranges cover, file by file, found through the extents they lie in. */
 function coveredRanges({ extents, ranges }: Layout, fileCount: number): Range[][] {
   const covered: Range[][] = Array.from({ length: fileCount }, () => []);
-  for (const piece of ranges) {
-    const { extent, fileOffset } = locate(extents, piece.offset);
+  for (const range of ranges) {
+    const { extent, fileOffset } = locate(extents, range.offset);
     const before = covered[extent.file]?.at(-1);
     if (before !== undefined && before.offset + before.byteLength === fileOffset) {
       // The rest of a range that did not fit an arena.
-      const byteLength = before.byteLength + piece.byteLength;
+      const byteLength = before.byteLength + range.byteLength;
       covered[extent.file]?.splice(-1, 1, { offset: before.offset, byteLength });
     } else {
-      covered[extent.file]?.push({ offset: fileOffset, byteLength: piece.byteLength });
+      covered[extent.file]?.push({ offset: fileOffset, byteLength: range.byteLength });
     }
   }
   return covered;
@@ -67,12 +67,12 @@ describe("layOut", () => {
 
   test("gives ranges that lie whole within one extent", () => {
     holds(({ extents, ranges }) => {
-      for (const piece of ranges) {
-        const { extent } = locate(extents, piece.offset);
-        const start = piece.offset % ARENA_BYTES;
-        expect(piece.byteLength).toBeGreaterThan(0);
+      for (const range of ranges) {
+        const { extent } = locate(extents, range.offset);
+        const start = range.offset % ARENA_BYTES;
+        expect(range.byteLength).toBeGreaterThan(0);
         expect(start).toBeGreaterThanOrEqual(extent.start);
-        expect(start + piece.byteLength).toBeLessThanOrEqual(extent.start + extent.byteLength);
+        expect(start + range.byteLength).toBeLessThanOrEqual(extent.start + extent.byteLength);
       }
     });
   });

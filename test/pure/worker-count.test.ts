@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
-import { type FileFacts, UNKNOWN_FACTS } from "../../shims/shim.ts";
+import { type FileFacts, UNKNOWN_FACTS } from "../../shims/file-facts.ts";
 import { defaultWorkers } from "../../src/sweep/worker-count.ts";
 
 const processors = availableParallelism();

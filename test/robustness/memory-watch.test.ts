@@ -96,7 +96,7 @@ describe("memory pressure", () => {
     system({ stalledMs: 50_100, scanned: 2 });
     expect(look(watch, 1000)).toBeNull();
     system({ stalledMs: 50_900, scanned: 3 });
-    expect(look(watch, 2000)).toBe("programs stood still 80 % of the time, waiting for memory");
+    expect(look(watch, 2000)).toBe("all programs waited for memory 80 % of the last second");
   });
 
   test("is not believed when nothing is reclaimed: what was evicted before is read back", () => {
@@ -115,7 +115,7 @@ describe("memory pressure", () => {
     look(watch, 0);
     put("sys/fs/cgroup/group/memory.pressure", pressure(500));
     put("sys/fs/cgroup/group/memory.stat", "anon 1\npgscan 6\n");
-    expect(look(watch, 1000)).toBe("programs stood still 50 % of the time, waiting for memory");
+    expect(look(watch, 1000)).toBe("all programs waited for memory 50 % of the last second");
   });
 
   test("is looked at once a second at most", () => {

@@ -9,30 +9,30 @@ import { device, disk, judgedBytes, MIB, makeCold, mappedDisk, run, writeFile } 
 const CHUNK_BYTES = 4 * MIB;
 const BYTES = 2 * CHUNK_BYTES;
 
-/** Where files lie, what the system says of the device, and how many lanes that is worth. */
+/** Where files lie, what the system says of the device, and how many workers that is worth. */
 export const diskCases: readonly GuestCase[] = [
   {
     name: "fills from a SATA disk that does not rotate by several threads",
-    run: (guest) => onSata(guest, "flash", { rotational: 0, lanes: "several" }),
+    run: (guest) => onSata(guest, "flash", { rotational: 0, workers: "several" }),
   },
   {
     name: "fills from a SATA disk that rotates by one thread",
-    run: (guest) => onSata(guest, "platters", { rotational: 1, lanes: "one" }),
+    run: (guest) => onSata(guest, "platters", { rotational: 1, workers: "one" }),
   },
   {
     name: "fills from a virtual disk by several threads, whatever it says of rotating",
-    run: (guest) => fillOn(guest, disk("ext4"), device("ext4"), { lanes: "several" }),
+    run: (guest) => fillOn(guest, disk("ext4"), device("ext4"), { workers: "several" }),
   },
   {
     name: "fills from LVM's kind of device over a virtual disk by several threads",
     run: (guest) => {
       const { folder, mapped } = mappedDisk();
-      return fillOn(guest, folder, mapped.path, { lanes: "several" });
+      return fillOn(guest, folder, mapped.path, { workers: "several" });
     },
   },
   {
     name: "fills from an image in a loop device on a virtual disk by several threads",
-    run: (guest) => fillOn(guest, loopDisk(), "/dev/loop0", { lanes: "several" }),
+    run: (guest) => fillOn(guest, loopDisk(), "/dev/loop0", { workers: "several" }),
   },
   {
     name: "fills and evicts on a read-only file system",
@@ -68,7 +68,7 @@ export const diskCases: readonly GuestCase[] = [
 
 interface Expected {
   readonly rotational?: 0 | 1;
-  readonly lanes: "one" | "several";
+  readonly workers: "one" | "several";
 }
 
 async function onSata(guest: Guest, name: string, expected: Expected): Promise<unknown> {
@@ -79,11 +79,11 @@ async function onSata(guest: Guest, name: string, expected: Expected): Promise<u
 async function fillOn(guest: Guest, folder: string, path: string, expected: Expected) {
   const rotational = rotationalOf(path);
   if (expected.rotational !== undefined) assert.equal(rotational, expected.rotational);
-  writeFile(join(folder, "lanes"), BYTES);
-  return { rotational, ...(await fillAt(guest, join(folder, "lanes"), expected)) };
+  writeFile(join(folder, "workers"), BYTES);
+  return { rotational, ...(await fillAt(guest, join(folder, "workers"), expected)) };
 }
 
-async function fillAt({ prefault: { prefault } }: Guest, path: string, { lanes }: Expected) {
+async function fillAt({ prefault: { prefault } }: Guest, path: string, expected: Expected) {
   makeCold(path);
   const { error, workers, seconds } = await prefault([{ path }], {
     log() {},
@@ -91,7 +91,7 @@ async function fillAt({ prefault: { prefault } }: Guest, path: string, { lanes }
   });
   assert.equal(error, undefined);
   assert.equal(judgedBytes(path), BYTES);
-  assert.equal(workers === 1 ? "one" : "several", lanes, `${workers} threads`);
+  assert.equal(workers === 1 ? "one" : "several", expected.workers, `${workers} threads`);
   return { workers, seconds };
 }
 
@@ -115,7 +115,7 @@ function loopDisk(): string {
 export const cliCases: readonly GuestCase[] = [
   {
     name: "plan, status, warm and evict agree on a model",
-    seconds: 90,
+    seconds: 180,
     async run() {
       const path = join(disk("ext4"), "model.gguf");
       run("cp", "/app/model.gguf", path);

@@ -1,7 +1,7 @@
 import { linkSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
-import { UNKNOWN_FACTS } from "../../../shims/shim.ts";
+import { UNKNOWN_FACTS } from "../../../shims/file-facts.ts";
 import { planRegions } from "../../../src/plan/plan.ts";
 import type { FileRegion } from "../../../src/plan/region.ts";
 import { descriptorsOf } from "../../helpers/open-descriptors.ts";

@@ -9,28 +9,28 @@ import { cutChunks } from "../../src/plan/merge.ts";
 import { gibPerSecond } from "../../src/units.ts";
 import { bundle } from "../bundle.ts";
 import type { Sample } from "../result.ts";
-import type { LaneOrder, LaneSettings, LaneTimes } from "./lane.ts";
+import type { WorkerOrder, WorkerSettings, WorkerTimes } from "./worker.ts";
 
-export interface PoolSettings extends LaneSettings {
-  readonly lanes: number;
+export interface PoolSettings extends WorkerSettings {
+  readonly workers: number;
   readonly chunkBytes: number;
   /** Whether the mapping asks for large folios. */
   readonly largeFolios: boolean;
 }
 
-/** Threads that fill a file in any way that is asked for. */
-export class Lanes {
+/** Threads that fill a file by the settings of each call. They stay for all runs. */
+export class Workers {
   readonly #workers: readonly Worker[];
 
   private constructor(workers: readonly Worker[]) {
     this.#workers = workers;
   }
 
-  static async start(most: number): Promise<Lanes> {
-    const script = resolve(await bundle("bench/pool/lane.ts"));
+  static async start(most: number): Promise<Workers> {
+    const script = resolve(await bundle("bench/pool/worker.ts"));
     const workers = Array.from({ length: most }, () => new Worker(script));
     await Promise.all(workers.map((worker) => answer<string>(worker)));
-    return new Lanes(workers);
+    return new Workers(workers);
   }
 
   /** Maps the file afresh, so that page tables are empty, and fills it. */
@@ -45,21 +45,21 @@ export class Lanes {
       for (const extent of layout.extents) {
         const arena = arenas[extent.arena] as Arena;
         arena.place(extent, handle.fd);
-        // The arena asks for large folios itself; mapped once more, that is forgotten.
+        // The arena asks for large folios itself; mapping the range again drops that advice.
         const address = arena.base + BigInt(extent.start + arena.alignOffset);
         if (!settings.largeFolios) {
           shim.place(address, extent.byteLength, handle.fd, extent.offset);
         }
       }
-      const order: LaneOrder = {
+      const order: WorkerOrder = {
         ...settings,
         control: new SharedArrayBuffer(CONTROL_BYTES),
         chunks: cutChunks(layout.ranges, settings.chunkBytes).buffer,
         arenas: arenas.map(({ memory, base, alignOffset }) => ({ memory, base, alignOffset })),
       };
       const times = await Promise.all(
-        this.#workers.slice(0, settings.lanes).map((worker) => {
-          const done = answer<LaneTimes>(worker);
+        this.#workers.slice(0, settings.workers).map((worker) => {
+          const done = answer<WorkerTimes>(worker);
           worker.postMessage(order);
           return done;
         }),

@@ -3,7 +3,7 @@ import type { ExpertLayer, Slice } from "./expert-slices.ts";
 /** Experts that belong in memory, and how many of the profile's selections go to them. */
 export interface HotSet {
   /** The core first, then experts by weight, those used most first. */
-  readonly pieces: readonly Slice[];
+  readonly ranges: readonly Slice[];
   readonly byteLength: number;
   readonly coverage: number;
 }
@@ -23,16 +23,16 @@ export function hotSet(
     experts.map((slices, expert) => ({ slices, weight: weights[layer]?.[expert] ?? 0 })),
   );
   const all = sum(units.map(({ weight }) => weight));
-  const pieces = [...core];
+  const ranges = [...core];
   let byteLength = bytesOf(core);
   let covered = 0;
   for (const { slices, weight } of units.sort((a, b) => b.weight - a.weight)) {
     if (byteLength + bytesOf(slices) > budgetBytes) break;
-    pieces.push(...slices);
+    ranges.push(...slices);
     byteLength += bytesOf(slices);
     covered += weight;
   }
-  return { pieces, byteLength, coverage: covered / all };
+  return { ranges, byteLength, coverage: covered / all };
 }
 
 function bytesOf(slices: readonly Slice[]): number {
