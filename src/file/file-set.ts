@@ -1,3 +1,4 @@
+import { PrefaultError } from "../errors.ts";
 import { type OpenFile, openFile } from "./open-file.ts";
 
 /**
@@ -6,9 +7,20 @@ import { type OpenFile, openFile } from "./open-file.ts";
  */
 export class FileSet {
   readonly #files = new Map<string, Promise<OpenFile>>();
+  #isClosed = false;
 
-  /** Opens a file, or returns it when it is open already. @throws as {@link openFile} */
+  /**
+   * Opens a file, or returns it when it is open already.
+   *
+   * @throws as {@link openFile}, and {@link PrefaultError} `PREFAULT_CLOSED` when the set was closed
+   */
   open(path: string): Promise<OpenFile> {
+    // Work that an abort left behind goes on, and nobody would close what it opens.
+    if (this.#isClosed) {
+      return Promise.reject(
+        new PrefaultError("PREFAULT_CLOSED", "the files were closed", { path }),
+      );
+    }
     let file = this.#files.get(path);
     if (file === undefined) {
       file = openFile(path);
@@ -28,6 +40,7 @@ export class FileSet {
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
     return this.closeOthers(new Set());
   }
 }

@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openModels } from "../../../src/model/open-models.ts";
 import { ggufBytes, splitEntries, stringEntry, tensorInfo } from "../../helpers/gguf-bytes.ts";
@@ -44,7 +44,7 @@ async function opened(...paths: string[]) {
 }
 
 const under = (folder: string, files: readonly string[]) =>
-  files.map((path) => path.slice(folder.length + 1));
+  files.map((path) => path.slice(folder.length + 1).replaceAll(sep, "/"));
 
 describe("a folder", () => {
   test("has its models and those of the folders below it", async () => {
