@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LLAMA } from "../../../src/launch/llama-options.ts";
 import { placementOfModel } from "../../../src/launch/placement-of-line.ts";
-import { readEnvironment, readWords } from "../../../src/launch/read-options.ts";
+import { readEnvironment } from "../../../src/launch/read-environment.ts";
+import { readWords } from "../../../src/launch/read-words.ts";
 import { Settings } from "../../../src/launch/settings.ts";
 import { splitShellWords } from "../../../src/launch/shell-words.ts";
 
