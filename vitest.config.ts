@@ -1,148 +1,79 @@
 import { pathToFileURL } from "node:url";
 import { defineConfig } from "vitest/config";
+import { leakingNames } from "./test/helpers/environment.ts";
 
-/** The built package, loaded as a user loads it: by Node, untransformed. */
-const built = { server: { deps: { external: [/\/dist\//] } } };
+// What the shell of whoever starts the tests says of a prefault is not meant for the tests.
+for (const name of leakingNames(process.env)) delete process.env[name];
 
 /** Electron's rule in every process and thread: no ArrayBuffer over memory that is not V8's own. */
 const cage = `--import=${pathToFileURL("test/cage/preload.mjs")}`;
 
 /**
- * For groups that look at the page cache: the kernel takes pages away when it likes, and under a
- * test's hands now and then more than its tolerance. A second look tells that from a defect.
+ * Whatever takes an address in hand: the calls themselves, mapped and foreign memory, what a store
+ * leaves, and what is resident. The rest of `native` and `pool` has no more ways to make a buffer.
  */
-const looksAtPageCache = { retry: 2 };
+const HANDLES_MEMORY = [
+  "test/native/*.test.ts",
+  ...["address-regions", "callers-stores", "early-populate", "mapped-model", "residency"].map(
+    (name) => `test/pool/${name}.test.ts`,
+  ),
+];
+
+const SECOND = 1000;
+
+/** A group that loads the built package as a user does: by Node, untransformed, a file at a time. */
+const built = (name: string, groupOrder: number, more: object = {}) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    server: { deps: { external: [/\/dist\//] } },
+    fileParallelism: false,
+    testTimeout: 180 * SECOND,
+    hookTimeout: 300 * SECOND,
+    ...more,
+    sequence: { groupOrder },
+  },
+});
+
+/** Two cores are enough for two files at a time that wait for nothing but the processor. */
+const unbuilt = (name: string, groupOrder: number) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    isolate: false,
+    testTimeout: 60 * SECOND,
+    sequence: { groupOrder },
+  },
+});
 
 /**
  * Boots the kernels that the README names, each in QEMU: a quarter of an hour. Only where it is asked
  * for, by `npx vitest run --project kernels`.
  */
 const kernels = process.argv.some((argument) => /^(--project=)?kernels$/.test(argument))
-  ? [
-      {
-        test: {
-          name: "kernels",
-          include: ["test/kernels/**/*.test.ts"],
-          ...built,
-          fileParallelism: false,
-          hookTimeout: 600_000,
-          sequence: { groupOrder: 7 },
-        },
-      },
-    ]
+  ? [built("kernels", 7, { hookTimeout: 1_200 * SECOND })]
   : [];
 
 /**
- * Grouped by what they need. The groups run one after the other: those of `pool` look at the page
- * cache of the whole machine.
+ * Grouped by what they need. The groups run one after the other: many look at the page cache of the
+ * whole machine. No group is tried again as a whole; `test/helpers/tolerance.ts` says which tests are.
  */
 export default defineConfig({
   test: {
     projects: [
-      {
-        test: {
-          name: "pure",
-          include: ["test/pure/**/*.test.ts"],
-          testTimeout: 60_000,
-          sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        test: {
-          name: "native",
-          ...looksAtPageCache,
-          include: ["test/native/**/*.test.ts"],
-          testTimeout: 60_000,
-          sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        test: {
-          name: "pool",
-          ...looksAtPageCache,
-          include: ["test/pool/**/*.test.ts"],
-          ...built,
-          fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        test: {
-          name: "conformance",
-          ...looksAtPageCache,
-          include: ["test/conformance/**/*.test.ts"],
-          ...built,
-          fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 300_000,
-          sequence: { groupOrder: 3 },
-        },
-      },
-      {
-        test: {
-          name: "filesystems",
-          ...looksAtPageCache,
-          include: ["test/filesystems/**/*.test.ts"],
-          ...built,
-          fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
-          sequence: { groupOrder: 3 },
-        },
-      },
-      {
-        test: {
-          name: "engine",
-          ...looksAtPageCache,
-          include: ["test/engine/**/*.test.ts"],
-          ...built,
-          fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 180_000,
-          sequence: { groupOrder: 4 },
-        },
-      },
-      {
-        test: {
-          name: "cage",
-          ...looksAtPageCache,
-          include: ["test/cage/**/*.test.ts", "test/native/**/*.test.ts", "test/pool/**/*.test.ts"],
-          ...built,
-          execArgv: [cage],
-          env: { NODE_OPTIONS: cage },
-          fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 5 },
-        },
-      },
-      {
-        test: {
-          name: "robustness",
-          ...looksAtPageCache,
-          include: ["test/robustness/**/*.test.ts"],
-          ...built,
-          fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 5 },
-        },
-      },
-      {
-        test: {
-          name: "package",
-          ...looksAtPageCache,
-          include: ["test/package/**/*.test.ts"],
-          globalSetup: ["test/package/global-setup.ts"],
-          ...built,
-          fileParallelism: false,
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
-          sequence: { groupOrder: 6 },
-        },
-      },
+      unbuilt("pure", 0),
+      unbuilt("native", 1),
+      built("pool", 2),
+      built("conformance", 3),
+      built("filesystems", 3),
+      built("engine", 4),
+      built("cage", 5, {
+        include: ["test/cage/*.test.ts", ...HANDLES_MEMORY],
+        execArgv: [cage],
+        env: { NODE_OPTIONS: cage },
+      }),
+      built("robustness", 5),
+      built("package", 6, { globalSetup: ["test/package/global-setup.ts"] }),
       ...kernels,
     ],
   },

@@ -23,6 +23,7 @@ const PROT_READ = 0x01; // sys/mman.h
 const MAP_SHARED = 0x0001; // sys/mman.h
 const MS_INVALIDATE = 0x0002; // sys/mman.h
 const F_RDADVISE = 44; // sys/fcntl.h
+const F_RDAHEAD = 45; // sys/fcntl.h
 
 /** `radvisory.ra_count` is an int (sys/fcntl.h). */
 const MOST_ADVISED_BYTES = 2 ** 31 - 1;
@@ -31,9 +32,9 @@ const MOST_ADVISED_BYTES = 2 ** 31 - 1;
 export function bindDarwinCalls() {
   return {
     // Variadic as in fcntl.h: on Apple silicon variadic arguments are passed on the stack.
-    fcntl: bindExtra<(fd: number, command: number, type: "void *", argument: DataView) => number>(
-      "int fcntl(int fd, int command, ...)",
-    ),
+    fcntl: bindExtra<
+      (fd: number, command: number, type: "void *" | "int", argument: DataView | number) => number
+    >("int fcntl(int fd, int command, ...)"),
     msync: bindExtra<(at: bigint, bytes: number, flags: number) => number>(
       "int msync(void *at, size_t bytes, int flags)",
     ),
@@ -55,6 +56,8 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
     countsFaultsOf: "process",
     prefetch: (ranges) => ranges.map((range) => readAdvise(calls, range)).every(Boolean),
     openLease: () => null,
+    adviseFile: (fd, advice) =>
+      calls.fcntl(fd, F_RDAHEAD, "int", advice === "normal" ? 1 : 0) !== -1,
     describeFile: async () => UNKNOWN_FACTS,
     findMappings: async () => null,
     memory: () => darwinMemory(calls, posix.pageBytes),

@@ -1,4 +1,12 @@
-import { bindInBackground, bindLibc, errnoName, type Libc, lastErrno, MAP_FAILED } from "./libc.ts";
+import {
+  bindExtra,
+  bindInBackground,
+  bindLibc,
+  errnoName,
+  type Libc,
+  lastErrno,
+  MAP_FAILED,
+} from "./libc.ts";
 import { describeFile } from "./linux-files.ts";
 import { bindFcntl, openLease } from "./linux-lease.ts";
 import { linuxResidency } from "./linux-residency.ts";
@@ -9,7 +17,9 @@ import { SystemError } from "./system-error.ts";
 const RUSAGE_THREAD = 1; // sys/resource.h
 const MADV_DONTNEED = 4; // asm-generic/mman-common.h
 const MADV_POPULATE_READ = 22; // since 5.14
-const POSIX_FADV_DONTNEED = 4; // fcntl.h
+const POSIX_FADV_NORMAL = 0; // fcntl.h
+const POSIX_FADV_RANDOM = 1;
+const POSIX_FADV_DONTNEED = 4;
 const PROT_READ = 0x1; // sys/mman.h
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 
@@ -17,10 +27,10 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 export function linuxShim(): Shim {
   const libc = bindLibc();
   const fcntl = bindFcntl();
-  const fadvise = bindInBackground<
-    [fd: number, offset: number, byteLength: number, advice: number],
-    number
-  >("int posix_fadvise(int fd, int64_t off, int64_t bytes, int advice)");
+  const advice = "int posix_fadvise(int fd, int64_t off, int64_t bytes, int advice)";
+  type Fadvise = [fd: number, offset: number, byteLength: number, advice: number];
+  const fadvise = bindExtra<(...args: Fadvise) => number>(advice);
+  const fadviseInBackground = bindInBackground<Fadvise, number>(advice);
 
   const posix = posixShim(libc, {
     MAP_ANONYMOUS: 0x20, // asm-generic/mman-common.h
@@ -45,9 +55,13 @@ export function linuxShim(): Shim {
     describeFile: (file) => describeFile(file),
     openLease: (file) => openLease(file, fcntl),
 
+    // It sets a flag of the open file and reads nothing, so it does not wait for the device.
+    adviseFile: (fd, how) =>
+      fadvise(fd, 0, 0, how === "random" ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL) === 0,
+
     async evict(fd, offset, byteLength) {
       // Unlike the other calls it returns the error's number (posix_fadvise(3)).
-      const error = await fadvise(fd, offset, byteLength, POSIX_FADV_DONTNEED);
+      const error = await fadviseInBackground(fd, offset, byteLength, POSIX_FADV_DONTNEED);
       if (error !== 0)
         throw new SystemError(`posix_fadvise of ${byteLength} bytes`, errnoName(error));
     },

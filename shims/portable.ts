@@ -36,6 +36,7 @@ export function portableShim(): Shim {
     faultsOfNewMapping: () => null,
     findMappings: async () => null,
     openLease: () => null,
+    adviseFile: () => false,
     exit: (code) => process.exit(code),
     faults() {
       try {

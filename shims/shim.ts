@@ -55,6 +55,12 @@ export interface Shim {
    */
   zapPageTables(address: bigint, byteLength: number): boolean;
 
+  /**
+   * A hint for reads of an open file: `random` reads no more than what is asked for. Never fails; `false`
+   * where the system has no such hint.
+   */
+  adviseFile(fd: number, advice: "random" | "normal"): boolean;
+
   /** Asks for many ranges to be read ahead, before they are filled. Never fails; as {@link advise}. */
   prefetch(ranges: readonly FileRange[]): boolean;
 

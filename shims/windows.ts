@@ -77,6 +77,7 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     describeFile: async () => UNKNOWN_FACTS,
     faultsOfNewMapping: () => null,
     openLease: () => null,
+    adviseFile: () => false,
 
     openView(fd, offset, byteLength): View {
       const what = `of ${byteLength} bytes at offset ${offset}`;

@@ -5,6 +5,9 @@
  */
 export type { FoundMapping } from "../shims/index.ts";
 export { PrefaultError, type PrefaultErrorCode } from "./errors.ts";
+export type { Profile } from "./experts/profile.ts";
+export { writeProfile } from "./experts/profile-json.ts";
+export { type ReadProfileOptions, readProfile } from "./experts/read-profile.ts";
 export type { FillStrategy } from "./fill/fill-task.ts";
 export { type Gate, type GateAnswer, type GateQuestion, shouldRun } from "./gate.ts";
 export { type MapModelOptions, mapModel } from "./mapped/map-model.ts";
@@ -30,12 +33,14 @@ export {
   placementOfNodeLlamaCpp,
   planPass,
   type ReferencePlacement,
+  type RunName,
   type TensorOverride,
   type UnplannedTensor,
 } from "./passes/index.ts";
 export type { AddressRegion, FileRegion } from "./plan/region.ts";
 export { type EvictedFile, type EvictReport, evict } from "./residency/evict.ts";
 export { findMappings } from "./residency/find-mappings.ts";
+export { type RecordOptions, recordProfile } from "./residency/record-profile.ts";
 export {
   type FileResidency,
   type Residency,

@@ -1,5 +1,6 @@
 import { describeValue } from "./describe.ts";
 import { PrefaultError } from "./errors.ts";
+import type { Profile } from "./experts/profile.ts";
 import { GATES, type Gate } from "./gate.ts";
 import { guarded } from "./guarded.ts";
 import type { PrefaultProgress } from "./sweep/job.ts";
@@ -46,6 +47,31 @@ export interface PrefaultOptions {
    */
   readonly strategy?: Strategy | undefined;
 
+  /**
+   * Most bytes that may become resident, what every token reads included; for models larger than
+   * memory. `"auto"` is what the gate allows now, less {@link reserveBytes}. What is filled is chosen
+   * by {@link profile}, and read without its neighbours in the file.
+   *
+   * @defaultValue none: what does not fit is skipped, but for what every token reads
+   */
+  readonly budget?: number | "auto" | undefined;
+
+  /**
+   * Bytes to leave for what an engine needs beside its weights, with `budget: "auto"`.
+   *
+   * @defaultValue `536_870_912` (512 MiB): llama.cpp's compute buffers take 300 to 500 MiB with its
+   *   default batch; a fifth of the memory is left free besides, for the KV cache and other programs
+   */
+  readonly reserveBytes?: number | undefined;
+
+  /**
+   * How often each routed expert is chosen: a file that `readProfile` reads, or what it gave. Ranks
+   * experts within the budget, which is `"auto"` unless given.
+   *
+   * @defaultValue none: experts go in the order of the file
+   */
+  readonly profile?: string | Profile | undefined;
+
   /** Stops the sweep. The report's `error` then has the code `PREFAULT_ABORTED`. */
   readonly signal?: AbortSignal | undefined;
 
@@ -87,7 +113,15 @@ export interface PrefaultOptions {
   readonly workerUrl?: URL | undefined;
 }
 
-type Optional = "gate" | "killSwitch" | "label" | "signal" | "onProgress" | "workers";
+type Optional =
+  | "budget"
+  | "gate"
+  | "killSwitch"
+  | "label"
+  | "onProgress"
+  | "profile"
+  | "signal"
+  | "workers";
 
 /** Every option, checked; only those that may be absent still can be. */
 export type ResolvedOptions = {
@@ -97,12 +131,34 @@ export type ResolvedOptions = {
 const CHUNK_UNIT = 65_536; // a multiple of every page size: 4, 16 and 64 KiB
 const MOST_CHUNK_BYTES = 1024 ** 3;
 
+const RESERVE_BYTES = 512 * 1024 ** 2;
+
+/** A profile chooses within a budget: given alone, the budget is what the gate allows. */
+function budgetOf({ budget, profile }: PrefaultOptions): number | "auto" | undefined {
+  if (budget === undefined) return profile === undefined ? undefined : "auto";
+  return budget === "auto" ? budget : byteCount("budget", budget);
+}
+
+function profileOf(given: unknown): string | Profile | undefined {
+  if (given === undefined || (typeof given === "string" && given !== "")) return given;
+  const { weights } = (given ?? {}) as Partial<Profile>;
+  if (Array.isArray(weights)) return given as Profile;
+  throw invalid("profile", "a file's path or what readProfile gave", given);
+}
+
+function byteCount(name: string, value: number): number {
+  return integer(name, value, 0, Number.MAX_SAFE_INTEGER);
+}
+
 /** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION`, naming the option and what it was given */
 export function resolveOptions(given: PrefaultOptions = {}): ResolvedOptions {
   expectOptions(given);
   return {
     gate: given.gate === undefined ? undefined : oneOf("gate", given.gate, GATES),
     label: optional("label", given.label, "string"),
+    budget: budgetOf(given),
+    reserveBytes: byteCount("reserveBytes", given.reserveBytes ?? RESERVE_BYTES),
+    profile: profileOf(given.profile),
     workers:
       given.workers === undefined ? undefined : integer("workers", given.workers, 1, MOST_WORKERS),
     chunkBytes: chunkBytes(given.chunkBytes ?? 32 * 1024 ** 2),

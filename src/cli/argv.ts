@@ -13,6 +13,8 @@ const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["-ncffn", "--n-cpu-ffn"],
   ["-ot", "--override-tensor"],
   ["-m", "--model"],
+  // Its name before 0.2.
+  ["--pass", "--engine"],
 ]);
 
 /** Flags of ours whose value may look like anything. */
@@ -22,7 +24,14 @@ const TAKES_VALUE: ReadonlySet<string> = new Set([
   "--n-cpu-ffn",
   "--override-tensor",
   "--model",
-  "--pass",
+  "--engine",
+  "--budget",
+  "--reserve",
+  "--profile",
+  "--output",
+  "-o",
+  "--every",
+  "--for",
   "--gate",
   "--workers",
   "--strategy",

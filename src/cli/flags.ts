@@ -7,6 +7,14 @@ export interface Flags {
   readonly gate?: Gate;
   readonly workers?: number;
   readonly strategy?: Strategy;
+  readonly budget?: BudgetFlag;
+  readonly reserve?: number;
+  readonly profile?: string;
+  /** Of `record`. */
+  readonly output?: string;
+  readonly every?: number;
+  readonly for?: number;
+  readonly once?: true;
   readonly json?: true;
   readonly quiet?: true;
   readonly progress: boolean;
@@ -25,6 +33,83 @@ export function addSweepFlags(command: Command, shown: boolean): void {
   ];
   for (const flag of flags) command.addOption(shown ? flag : flag.hideHelp());
 }
+
+/** What a budget is: bytes, a share of what is available now, or what the gate allows. */
+export type BudgetFlag = number | { readonly share: number } | "auto";
+
+/** What of a model larger than memory is warmed. */
+export function addBudgetFlags(command: Command): void {
+  const flags = [
+    new Option(
+      "--budget <SIZE>",
+      "most bytes to make resident: 24GiB, 24G, 512MiB, 60%, or auto",
+    ).argParser(budget),
+    new Option("--reserve <SIZE>", "bytes to leave for the engine with --budget auto").argParser(
+      size,
+    ),
+    new Option("--profile <FILE>", "which routed experts are used most (imatrix, CSV, JSON)"),
+  ];
+  for (const flag of flags) command.addOption(flag.helpGroup(BUDGET_GROUP));
+}
+
+const BUDGET_GROUP = "For models larger than memory:";
+
+/** What is recorded, and for how long. */
+export function addRecordFlags(command: Command): void {
+  command
+    .addOption(new Option("-o, --output <PROFILE>", "the file to write"))
+    .addOption(
+      new Option("--every <TIME>", "time between two looks (default: 30s)").argParser(time),
+    )
+    .addOption(new Option("--for <TIME>", "how long (default: until Ctrl-C)").argParser(time))
+    .option("--once", "look once, and write what is resident now");
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+};
+
+/** `24GiB`, `24G`, `24GB` and `25769803776` are the same. */
+export function size(text: string): number {
+  const [, number = "", unit = ""] =
+    /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(?:i?b)?|b)?$/i.exec(text) ?? [];
+  const bytes = Math.floor(Number(number) * (UNITS[unit.toLowerCase()] ?? Number.NaN));
+  if (number !== "" && Number.isSafeInteger(bytes)) return bytes;
+  throw new InvalidArgumentError("it must be a size such as 24GiB, 512M or a number of bytes");
+}
+
+function budget(text: string): BudgetFlag {
+  if (text === "auto") return "auto";
+  const percent = /^(\d+(?:\.\d+)?)\s*%$/.exec(text)?.[1];
+  if (percent === undefined) return size(text);
+  const share = Number(percent) / 100;
+  if (share > 0 && share <= 1) return { share };
+  throw new InvalidArgumentError("a percentage must be above 0 and at most 100");
+}
+
+const SECONDS: Readonly<Record<string, number>> = {
+  ms: 0.001,
+  s: 1,
+  "": 1,
+  m: 60,
+  min: 60,
+  h: 3600,
+};
+
+/** `30s`, `10m`, `1h`, `500ms`; a bare number means seconds. @returns milliseconds */
+function time(text: string): number {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*(ms|s|min|m|h)?$/i.exec(text) ?? [];
+  const milliseconds = Number(number) * (SECONDS[unit.toLowerCase()] ?? Number.NaN) * 1000;
+  if (number !== "" && milliseconds > 0 && milliseconds <= MOST_MS) return milliseconds;
+  throw new InvalidArgumentError("it must be a time such as 30s, 10m or 1h");
+}
+
+/** What a timer of Node can wait for. */
+const MOST_MS = 2 ** 31 - 1;
 
 /** How a command speaks. */
 export function addOutputFlags(command: Command, shown: { progress: boolean }): void {

@@ -14,7 +14,7 @@ export interface PlacementFlags extends Pick<Flags, "line"> {
   readonly nCpuMoe?: number;
   readonly nCpuFfn?: number;
   readonly overrideTensor?: Overrides;
-  readonly pass?: PassName;
+  readonly engine?: PassName;
 }
 
 interface Overrides {
@@ -54,7 +54,7 @@ export function addPlacementFlags(command: Command): void {
       wholeNumber,
     ),
     new Option("--override-tensor <REGEX=BUFFER>", "where tensors go; repeatable").argParser(add),
-    new Option("--pass <NAME>", "the engine's rules (default: llama.cpp)").choices(PASS_NAMES),
+    new Option("--engine <NAME>", "whose rules (default: llama.cpp)").choices(PASS_NAMES),
   ];
   for (const flag of flags) command.addOption(flag.helpGroup(GROUP));
 }
@@ -69,8 +69,8 @@ function gpuLayers(text: string): number | "auto" {
 }
 
 export function hasPlacement(flags: PlacementFlags): boolean {
-  const { nGpuLayers, cpuMoe, nCpuMoe, nCpuFfn, overrideTensor, pass, line } = flags;
-  const given = [nGpuLayers, cpuMoe, nCpuMoe, nCpuFfn, overrideTensor, pass, line];
+  const { nGpuLayers, cpuMoe, nCpuMoe, nCpuFfn, overrideTensor, engine, line } = flags;
+  const given = [nGpuLayers, cpuMoe, nCpuMoe, nCpuFfn, overrideTensor, engine, line];
   return given.some((flag) => flag !== undefined);
 }
 

@@ -32,12 +32,12 @@ export async function planOperands(
   flags: PlacementFlags,
   signal: AbortSignal,
 ): Promise<PlannedModels> {
-  const { line, pass } = flags;
+  const { line, engine } = flags;
   if (line !== undefined) return planLine(line, operands, flags, signal);
   const opened = await openModels(operands, { signal });
   return planEach(opened, async (model) => {
     const { placement, notes } = await decided(model, flags, signal);
-    const plan = planPass(model, placement, pass);
+    const plan = planPass(model, placement, engine);
     return { ...plan, notes: [...plan.notes, ...notes] };
   });
 }
@@ -76,7 +76,7 @@ async function planLine(
       return { models: [], failures: [{ path: part.path, error: thrown }], notes: [] };
     });
     const found = await planEach(opened, async (model) => {
-      const plan = planPart(model, part, flags.pass);
+      const plan = planPart(model, part, flags.engine);
       const runs = await withoutPlanned(plan, planned);
       return { ...plan, runs, notes: [...plan.notes, ...part.notes] };
     });
@@ -112,7 +112,7 @@ function planPart(model: Model, { role, placement, pass }: LaunchPart, own?: Pas
   return {
     model,
     pass,
-    runs: [{ label, gate: "fits-in-free-ram", regions }],
+    runs: [{ name: "core", label, gate: "fits-in-free-ram", regions }],
     elsewhere: [],
     notes: [],
   };
@@ -151,7 +151,7 @@ async function decided(
   flags: PlacementFlags,
   signal: AbortSignal,
 ): Promise<{ placement: LlamaPlacement; notes: string[] }> {
-  const { nGpuLayers, pass = "llama.cpp", ...others } = flags;
+  const { nGpuLayers, engine: pass = "llama.cpp", ...others } = flags;
   if (nGpuLayers !== "auto") {
     const placement = placementOf(flags);
     const isOpen = pass === "llama.cpp" && nGpuLayers === undefined;

@@ -1,9 +1,17 @@
+import { loadShim } from "../../shims/index.ts";
 import { abortable } from "../abortable.ts";
+import type { Verdict } from "../experts/verdict.ts";
 import type { Model } from "../model/model.ts";
 import { type FailedPath, openModels } from "../model/open-models.ts";
+import { resolveOptions } from "../options.ts";
 import type { Elsewhere, ModelPlan } from "../passes/index.ts";
+import type { FileRegion } from "../plan/region.ts";
+import { type ArrangedTarget, arrange } from "../run/arrange.ts";
 import { unopened } from "../target/failure-report.ts";
+import type { RunChoice } from "../target/run.ts";
+import { resolveTarget } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
+import { budgetOptions } from "./budget.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";
 import type { Paint } from "./paint.ts";
@@ -26,9 +34,20 @@ interface PlannedModel {
   readonly files: readonly string[];
   readonly pass: string | null;
   readonly sections: readonly Section[];
-  readonly runs: readonly { label: string; gate: string; bytes: number; regions: number }[];
+  readonly runs: readonly PlannedRun[];
   readonly elsewhere: readonly (Part & { readonly place: Elsewhere })[];
   readonly notes: readonly string[];
+  readonly verdict: Verdict | null;
+  readonly budgetBytes: number | null;
+}
+
+/** A run, and what of it a budget has room for. */
+interface PlannedRun extends Partial<RunChoice> {
+  readonly name: string;
+  readonly label: string;
+  readonly gate: string;
+  readonly bytes: number;
+  readonly regions: number;
 }
 
 const PLACES: Readonly<Record<Elsewhere, string>> = {
@@ -55,6 +74,8 @@ export async function plan(
     pass: models[0]?.pass ?? null,
     runs: models.flatMap((model) => model.runs),
     elsewhere: models.flatMap((model) => model.elsewhere),
+    budgetBytes: models[0]?.budgetBytes ?? null,
+    verdict: models.find(({ verdict }) => verdict !== null)?.verdict ?? null,
     notes: [...notes, ...models.flatMap((model) => model.notes)],
     failures: failures.map(unopened),
   };
@@ -76,10 +97,79 @@ async function planModels(
 ): Promise<PlannedSet> {
   if (hasPlacement(flags)) {
     const { plans, ...others } = await planOperands(operands, flags, signal);
-    return { models: plans.map(placed), ...others };
+    const models = plans.map(placed);
+    return { models: await fitted(models, plans, flags, signal), ...others };
   }
   const { models, ...others } = await openModels(operands, { signal });
-  return { models: models.map(unplaced), ...others };
+  return { models: await fitted(models.map(unplaced), models, flags, signal), ...others };
+}
+
+/** What a budget leaves of each plan, and what it brings; several models share one budget. */
+async function fitted(
+  planned: readonly PlannedModel[],
+  targets: readonly (Model | ModelPlan)[],
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<PlannedModel[]> {
+  let { budget, ...others } = await budgetOptions(flags);
+  const models: PlannedModel[] = [];
+  for (const [index, model] of planned.entries()) {
+    const target = targets[index];
+    if (target === undefined) continue;
+    const options = resolveOptions({ ...others, gate: flags.gate, budget, signal });
+    const resolved = await resolveTarget(target, { signal });
+    const arranged = await arrange(resolved, options, await loadShim());
+    const { budgetBytes, notes } = arranged;
+    if (budgetBytes === null) {
+      models.push({ ...model, notes: [...new Set([...model.notes, ...notes])] });
+      continue;
+    }
+    const fits = withinBudget(model, arranged);
+    models.push(fits);
+    const spent = fits.runs.reduce((sum, { plannedBytes = 0 }) => sum + plannedBytes, 0);
+    budget = Math.max(0, budgetBytes - spent);
+  }
+  return models;
+}
+
+function withinBudget(
+  model: PlannedModel,
+  { runs, verdicts, notes, budgetBytes }: ArrangedTarget,
+): PlannedModel {
+  const kept = model.sections.filter(({ isWarmed }) => !isWarmed);
+  const filled = runs.flatMap((run) => (run.kind === "files" ? [run] : []));
+  const leftOut = filled.reduce((sum, { choice }) => sum + (choice?.leftOutBytes ?? 0), 0);
+  const sections = filled.map(({ name = "core", regions }) => ({
+    title: `is warmed within ${formatBytes(budgetBytes ?? 0)} (${name})`,
+    isWarmed: true,
+    parts: regions.map(regionPart),
+  }));
+  const rest = { tensor: null, file: model.files[0] ?? "", offset: 0, byteLength: leftOut };
+  const missing = {
+    title: "does not fit the budget",
+    isWarmed: false,
+    parts: leftOut === 0 ? [] : [{ ...rest, reason: "left out" }],
+  };
+  return {
+    ...model,
+    sections: [...sections, missing, ...kept].filter(({ parts }) => parts.length > 0),
+    runs: filled.map(({ name = "core", label = name, gate = "fits-in-free-ram", ...run }) => ({
+      name,
+      label,
+      gate,
+      bytes: bytesOf(run.regions.map(regionPart)),
+      regions: run.regions.length,
+      ...run.choice,
+    })),
+    notes: [...new Set([...model.notes, ...notes])],
+    verdict: verdicts[0] ?? null,
+    budgetBytes,
+  };
+}
+
+function regionPart(region: FileRegion): Part {
+  const { tensor = null, path, offset = 0, byteLength = 0, reason = "" } = region;
+  return { tensor, file: path, offset, byteLength, reason };
 }
 
 function unplaced(model: Model): PlannedModel {
@@ -91,12 +181,15 @@ function unplaced(model: Model): PlannedModel {
     runs: [],
     elsewhere: [],
     notes: model.notes ?? [],
+    verdict: null,
+    budgetBytes: null,
   };
 }
 
 function placed({ model, pass, runs, elsewhere, notes }: ModelPlan): PlannedModel {
   const isOnly = runs.length === 1;
-  const warmed = runs.map(({ label, gate, regions }) => ({
+  const warmed = runs.map(({ name, label, gate, regions }) => ({
+    name,
     title: `stays on the CPU and is warmed${isOnly ? "" : ` (${label}, gate ${gate})`}`,
     label,
     gate,
@@ -116,11 +209,13 @@ function placed({ model, pass, runs, elsewhere, notes }: ModelPlan): PlannedMode
     files: model.files.map(({ path }) => path),
     pass,
     sections: [...warmed, ...rest.filter(({ parts }) => parts.length > 0)],
-    runs: warmed.map(({ label, gate, parts }) => {
-      return { label, gate, bytes: bytesOf(parts), regions: parts.length };
+    runs: warmed.map(({ name, label, gate, parts }) => {
+      return { name, label, gate, bytes: bytesOf(parts), regions: parts.length };
     }),
     elsewhere: others,
     notes,
+    verdict: null,
+    budgetBytes: null,
   };
 }
 

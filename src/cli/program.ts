@@ -4,10 +4,17 @@ import { asPrefaultError, PrefaultError } from "../errors.ts";
 import { KILL_SWITCH } from "../gate.ts";
 import { readArguments } from "./argv.ts";
 import { evict } from "./evict.ts";
-import { addOutputFlags, addSweepFlags, type Flags } from "./flags.ts";
+import {
+  addBudgetFlags,
+  addOutputFlags,
+  addRecordFlags,
+  addSweepFlags,
+  type Flags,
+} from "./flags.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
 import { plan } from "./plan.ts";
 import { filesOfLine } from "./plan-operands.ts";
+import { record } from "./record.ts";
 import { EXIT, failure, printResult, type Result } from "./result.ts";
 import { status } from "./status.ts";
 import { warm } from "./warm.ts";
@@ -20,37 +27,47 @@ type Run = (
 
 // Wrapped by the parser's help, to the width of the terminal.
 const DESCRIPTION =
-  "Makes the weights of a language model that stay on the CPU resident in memory, before the first " +
-  "request faults them in page by page, and says how much is resident. FILE is a GGUF model (any " +
-  "shard of a split one), a safetensors model, a directory with models in it, or any other file.";
+  "Reads the weights of a language model that stay on the CPU into the page cache, before the first " +
+  "request faults them in page by page, and says how much of them is resident. FILE is a GGUF or " +
+  "safetensors model, any shard of a split one, a llamafile, an Ollama manifest, a Modelfile, a " +
+  "folder of models, or any other file.";
 
+// Each line is to be understood by itself, and fits 80 columns.
 const NOTES = `
 Examples:
   prefault model.gguf                     warm the whole file
   prefault model.gguf -ngl 20 --cpu-moe   warm what llama.cpp leaves on the CPU
-  prefault plan model.gguf -ngl 20        what that would be, and why
-  prefault status model.gguf              what is resident now
+  prefault plan model.gguf -ngl 20        show what would be warmed, and why
+  prefault status model.gguf              show what is resident now
+  prefault evict model.gguf               drop the file from the page cache
   prefault -- llama-server -m model.gguf -ngl 20 -fa on
-                                          the same from a line, pasted after --
+                                          warm what this line leaves on the CPU
   find . -name '*.gguf' -print0 | xargs -0 prefault warm --
-                                          files after -- are files as well
+                                          warm every file that find finds
 
-A pasted line may be one of llama.cpp, ik_llama.cpp, koboldcpp, llama-bench,
-llama-cpp-python, llamafile or Ollama's runner, also behind docker run, env or
-sudo. LLAMA_ARG_* variables, --models-preset and -hf (in the local caches)
-count. A placement given before -- goes before the line's own.
+Command lines after --:
+  An engine's command line is read, never run.
+  Engines: llama.cpp, ik_llama.cpp, llama-bench, koboldcpp, llama-cpp-python,
+           llamafile, Ollama's runner.
+  The line may begin with docker run, env, sudo and the like.
+  LLAMA_ARG_* variables, --models-preset and -hf (in local caches) count too.
+  A placement given before -- goes before the line's own.
+  Words after -- that are no command line are names of files.
 
-A file that is called like a command: prefault warm plan, or prefault ./plan.
+Files called like a command:
+  prefault warm plan, or prefault ./plan, warms a file that is called plan.
 
 Environment:
-  PREFAULT=0, ${KILL_SWITCH}=0   never warm
-  PREFAULT=1, ${KILL_SWITCH}=1   warm even what does not fit in memory
-  Where the two disagree, 0 wins.
+  PREFAULT=0 or ${KILL_SWITCH}=0   never warm, not even if the other is 1
+  PREFAULT=1 or ${KILL_SWITCH}=1   warm even what does not fit in memory
 
-Exit: 0 done, or skipped because it does not fit; 1 failed; 2 usage;
-130 interrupted`;
+Exit status:
+  0    done, or skipped because the bytes do not fit in memory
+  1    failed, also where one file of several failed
+  2    wrong usage
+  130  interrupted`;
 
-const COMMANDS = ["warm", "plan", "status", "evict"];
+const COMMANDS = ["warm", "plan", "status", "evict", "record"];
 
 /** Runs the command with the arguments that follow its name. @returns what to exit with */
 export async function runProgram(given: readonly string[], signal: AbortSignal): Promise<number> {
@@ -98,12 +115,15 @@ function createProgram(action: (run: Run) => Action): Command {
   const warming = add("warm", "make what stays on the CPU resident (the default)", warm, true);
   const planning = add("plan", "show what would be warmed, and why", plan);
   const looking = add("status", "show what is resident now, as a map", status);
-  for (const command of [warming, planning, looking]) addPlacementFlags(command);
+  const recording = add("record", "write down which routed experts an engine uses", record);
+  for (const command of [warming, planning, looking, recording]) addPlacementFlags(command);
+  for (const command of [warming, planning, looking]) addBudgetFlags(command);
+  addRecordFlags(recording);
   for (const command of [warming, planning, looking]) addSweepFlags(command, command === warming);
   const evicting = add("evict", "drop files from the page cache", evictFiles);
   // Else it would suggest flags of other commands.
   evicting.showSuggestionAfterError(false);
-  for (const command of [warming, planning, looking, evicting]) {
+  for (const command of [warming, planning, looking, evicting, recording]) {
     addOutputFlags(command, { progress: command === warming });
   }
 

@@ -1,8 +1,15 @@
 import { abortable } from "../abortable.ts";
+import { checkProfile } from "../experts/check-profile.ts";
+import type { Profile } from "../experts/profile.ts";
+import { readProfile } from "../experts/read-profile.ts";
+import type { Model, Tensor } from "../model/model.ts";
 import { type FailedPath, openModels } from "../model/open-models.ts";
+import type { ModelPlan } from "../passes/index.ts";
+import { ExpertWatch, type LayerResidency } from "../residency/expert-residency.ts";
 import { type FileResidency, type Residency, residency } from "../residency/residency.ts";
 import { unopened } from "../target/failure-report.ts";
 import { formatBytes, sumKnown } from "../units.ts";
+import { expertLines, expertRow } from "./expert-map.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";
 import type { Paint } from "./paint.ts";
@@ -22,11 +29,12 @@ export async function status(
   const operands = requireOperands(files, flags);
   const isPlaced = hasPlacement(flags);
   const { found, failures, notes } = await abortable(signal, lookAt(operands, flags, signal));
-  const document: Residency = {
+  const document = {
     bytes: found.reduce((sum, each) => sum + each.bytes, 0),
     residentBytes: sumKnown(found.map((each) => each.residentBytes)),
     files: found.flatMap((each) => each.files),
     tensors: found.flatMap((each) => each.tensors),
+    experts: found.flatMap((each) => each.experts.map(expertRow)),
     failures: failures.map(unopened),
     notes,
   };
@@ -39,8 +47,15 @@ export async function status(
   return { document, text, failures: document.failures, notes: flags.quiet ? [] : notes };
 }
 
+/** What is resident of one model, its routed experts one by one. */
+interface Look extends Residency {
+  readonly experts: readonly LayerResidency[];
+  /** Ranks the experts of a layer; `null` without one. */
+  readonly profile: Profile | null;
+}
+
 interface Found {
-  readonly found: readonly Residency[];
+  readonly found: readonly Look[];
   readonly failures: readonly FailedPath[];
   readonly notes: readonly string[];
 }
@@ -54,9 +69,23 @@ async function lookAt(
   const { targets, failures, notes } = hasPlacement(flags)
     ? await plansOf(operands, flags, signal)
     : await modelsOf(operands, signal);
-  const found: Residency[] = [];
-  for (const target of targets) found.push(await residency(target));
+  const given = flags.profile === undefined ? null : await readProfile(flags.profile, { signal });
+  const found: Look[] = [];
+  for (const target of targets) {
+    const seen = await residency(target, { signal });
+    const { model, tensors } = partsOfTarget(target);
+    await using watch = await ExpertWatch.open(model, tensors, signal);
+    const experts = watch.layers.length === 0 ? [] : ((await watch.look()) ?? []);
+    const profile = given === null || experts.length === 0 ? null : checkProfile(given, model);
+    found.push({ ...seen, experts, profile });
+  }
   return { found, failures, notes: [...notes, ...found.flatMap((each) => each.notes)] };
+}
+
+function partsOfTarget(target: Model | ModelPlan): { model: Model; tensors: readonly Tensor[] } {
+  if (!("runs" in target)) return { model: target, tensors: target.tensors };
+  const tensors = target.runs.flatMap(({ regions }) => regions.map(({ tensor }) => tensor));
+  return { model: target.model, tensors };
 }
 
 async function plansOf(operands: readonly string[], flags: PlacementFlags, signal: AbortSignal) {
@@ -70,10 +99,15 @@ async function modelsOf(operands: readonly string[], signal: AbortSignal) {
   return { targets: models, ...others };
 }
 
-function describe({ files, tensors }: Residency, isPlaced: boolean, paint: Paint): string {
+function describe(
+  { files, tensors, experts, profile }: Look,
+  isPlaced: boolean,
+  paint: Paint,
+): string {
   const lines = files.flatMap((file) => fileLines(file, isPlaced, paint));
   // A file of no known format is a single tensor, and has been drawn.
   if (isPlaced || tensors.length > 1) lines.push("", ...tensorLines(tensors, paint));
+  if (experts.length > 0) lines.push("", ...expertLines(experts, profile, paint));
   return lines.join("\n");
 }
 
@@ -89,7 +123,7 @@ function fileLines(file: FileResidency, isPlaced: boolean, paint: Paint): string
   return [`${paint("bold", head)}, ${share}`, ...drawn];
 }
 
-function footnote({ residentBytes }: Residency): string {
+function footnote({ residentBytes }: Pick<Residency, "residentBytes">): string {
   if (residentBytes !== null) return LEGEND;
   return "Unknown: the system does not say (Linux tells the owner of a file, and who may write it).";
 }

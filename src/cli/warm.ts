@@ -12,6 +12,7 @@ import {
 } from "../run/report.ts";
 import type { Target } from "../target/target.ts";
 import { formatBytes, sumKnown } from "../units.ts";
+import { budgetOptions } from "./budget.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";
 import { hasPlacement, type PlacementFlags } from "./placement-flags.ts";
@@ -57,20 +58,29 @@ async function sweep(
     strategy: flags.strategy,
     signal,
     onProgress: bar?.update,
+    ...(await budgetOptions(flags)),
     // Said once everything is over, so that the bar is out of the way and an error is said once.
     log: () => {},
   };
   const reports: PrefaultReport[] = [];
   const { targets, failures, notes } = await targetsOf(operands, flags, signal);
+  let { budget } = options;
   for (const target of targets) {
-    const report = await prefault(target, options);
+    const report = await prefault(target, { ...options, budget });
     bar?.stop();
     reports.push(...(report.runs ?? [report]));
+    // Several models share one budget.
+    if (report.budgetBytes !== undefined) budget = leftOf(report.budgetBytes, report);
     if (report.error !== undefined && ENDS_ALL.has(report.error.code)) break;
   }
   if (failures.length > 0) reports.push(unopenedReport("prefault", failures));
   const report = combineReports(reports);
   return { ...report, notes: [...notes, ...report.notes] };
+}
+
+function leftOf(budgetBytes: number, { runs = [] }: PrefaultReport): number {
+  const planned = runs.reduce((sum, { plannedBytes = 0 }) => sum + plannedBytes, 0);
+  return Math.max(0, budgetBytes - planned);
 }
 
 /** What the next model would run into as well. */

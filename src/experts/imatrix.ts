@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { abortError } from "../errors.ts";
+import { type ExpertName, type ExpertPart, parseExpertName } from "../model/expert-names.ts";
 import {
   BadHeader,
   type GgufHeader,
@@ -8,7 +9,6 @@ import {
 } from "../model/gguf-header.ts";
 import { PastEnd } from "../model/header-cursor.ts";
 import type { MetadataValue } from "../model/model.ts";
-import { type ExpertName, type ExpertPart, parseExpertName } from "./expert-names.ts";
 import {
   invalidProfile,
   isWeight,

@@ -1,5 +1,5 @@
+import { type ExpertName, parseExpertName } from "../model/expert-names.ts";
 import type { Model, Tensor } from "../model/model.ts";
-import { type ExpertName, parseExpertName } from "./expert-names.ts";
 
 /** A tensor that holds several experts, one after the other, each in as many bytes. */
 export interface Stack {

@@ -10,7 +10,7 @@ import type { Budget, Selection } from "./select.ts";
  * - `worth it`: everything fits, or ranking saves at least an eighth of what would be read.
  * - `worth little`: the selections are nearly flat.
  * - `core only`: the budget leaves less than one token's experts, so that they would evict one another.
- * - `unknown`: no profile, one without counts, or too few samples to tell alignOffset from chance.
+ * - `unknown`: no profile, one without counts, or too few samples to tell skew from chance.
  */
 export type Worth = "worth it" | "worth little" | "core only" | "unknown";
 
@@ -97,7 +97,7 @@ function worthOf(
     return { worth: "worth it", sentence: `Worth it: ${covers} (${others}).` };
   }
   if ((uniform - unranked) / missed >= WORTH_SAVING) {
-    const sentence = `Not known: ${covers} (${others}), and so few samples do not tell alignOffset from chance.`;
+    const sentence = `Not known: ${covers} (${others}), and so few samples do not tell skew from chance.`;
     return { worth: "unknown", sentence };
   }
   return {

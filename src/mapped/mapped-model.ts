@@ -26,7 +26,7 @@ export interface ArenaSpan {
   readonly scratch: { readonly address: number; readonly byteLength: number };
 }
 
-/** Windows begin at the first folio, whatever the arena's alignOffset. */
+/** Extents begin at the first folio, whatever the arena's align offset. */
 const SCRATCH = { address: CONTROL_BYTES, byteLength: PMD_BYTES - CONTROL_BYTES };
 
 /** A tensor in memory. */

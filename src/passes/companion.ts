@@ -30,7 +30,7 @@ export function companionPlan(model: Model, pass: PassName): PassPlan {
   const note = `${what}; the placement says nothing of it, so the whole file counts`;
   return {
     pass,
-    runs: [{ label: kind, gate: "fits-in-free-ram", regions: whole }],
+    runs: [{ name: "core", label: kind, gate: "fits-in-free-ram", regions: whole }],
     elsewhere: [],
     notes: isSaid ? [] : [note],
   };

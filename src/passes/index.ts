@@ -41,6 +41,7 @@ export {
   type Placement,
   type PlacementOf,
   type PlannedTensor,
+  type RunName,
   type UnplannedTensor,
 } from "./pass.ts";
 export type { CommonPlacement } from "./placement.ts";

@@ -32,8 +32,13 @@ export interface PlannedTensor {
   readonly reason: string;
 }
 
+/** The runs of a plan, in the order in which they are filled. */
+export type RunName = "core" | "experts";
+
 /** Tensors that are made resident together, or not at all. */
 export interface PassRun {
+  /** `core`: what every token reads. `experts`: routed experts, of which a token reads a few. */
+  readonly name: RunName;
   /** Names the run in the log and in the report. */
   readonly label: string;
   readonly gate: Gate;

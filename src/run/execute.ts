@@ -1,4 +1,5 @@
-import { loadShim } from "../../shims/index.ts";
+import { loadShim, type Shim } from "../../shims/index.ts";
+import type { GateAnswer } from "../gate.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { Run } from "../target/run.ts";
 import { fill, type PartOrder } from "./fill.ts";
@@ -25,7 +26,7 @@ export async function executeRun(
   options: ResolvedOptions,
   order?: PartOrder,
 ): Promise<Execution> {
-  let report = emptyReport(labelOf(options, run), "");
+  let report: PrefaultReport = { ...emptyReport(labelOf(options, run), ""), ...choiceOf(run) };
   let subject: Subject | undefined;
   let sweep: { readonly released: Promise<void>; readonly stuck: boolean } | undefined;
   try {
@@ -34,8 +35,7 @@ export async function executeRun(
     const { bytes, regions } = subject;
     report = { ...report, bytes, regions };
     const before = await subject.measure(options.signal);
-    const gate = run.kind === "files" ? run.gate : undefined;
-    const answer = askGate({ bytes, residentBytes: before.total ?? 0, gate }, options, shim);
+    const answer = ask(run, { bytes, residentBytes: before.total ?? 0 }, options, shim);
     report = { ...report, reason: answer.reason, ...residencyOf(subject, before, before) };
     if (answer.run) {
       for await (const step of fill(subject, before, options, order)) {
@@ -53,6 +53,23 @@ export async function executeRun(
     .catch(() => {});
   if (sweep?.stuck !== true) await released;
   return { report, released };
+}
+
+function ask(
+  run: Run,
+  subject: { readonly bytes: number; readonly residentBytes: number },
+  options: ResolvedOptions,
+  shim: Shim,
+): GateAnswer {
+  if (run.kind !== "files") return askGate({ ...subject, gate: undefined }, options, shim);
+  if (run.skipped !== undefined) return { run: false, reason: run.skipped };
+  return askGate({ ...subject, gate: run.gate }, options, shim);
+}
+
+/** What a report says of a run of a model: its name, and what of it was chosen. */
+function choiceOf(run: Run): Partial<PrefaultReport> {
+  if (run.kind !== "files" || run.name === undefined) return {};
+  return { name: run.name, ...run.choice };
 }
 
 /** The caller's label, else the run's own. */

@@ -1,9 +1,11 @@
+import { loadShim } from "../../shims/index.ts";
 import { abandon, abortable, closed } from "../abortable.ts";
 import { abortError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
 import { disabledReason } from "../kill-switch.ts";
 import { logOf, type PrefaultOptions, type ResolvedOptions, resolveOptions } from "../options.ts";
-import { type ResolvedTarget, resolveTarget, type Target } from "../target/target.ts";
+import { resolveTarget, type Target } from "../target/target.ts";
+import { type ArrangedTarget, arrange } from "./arrange.ts";
 import { executeRun, labelOf } from "./execute.ts";
 import type { PartOrder } from "./fill.ts";
 import {
@@ -82,14 +84,19 @@ function guardedLog(options: PrefaultOptions): (line: string) => void {
   }
 }
 
-/** Reads a target. The files of its models stay open in the set, to be filled through the same handles. */
+/**
+ * Reads a target and fits it to the machine. The files of its models stay open in the set, to be filled
+ * through the same handles.
+ */
 export async function openTarget(
   target: Target,
-  { signal }: ResolvedOptions,
+  options: ResolvedOptions,
   files: FileSet,
-): Promise<ResolvedTarget> {
+): Promise<ArrangedTarget> {
+  const { signal } = options;
   try {
-    return await abortable(signal, resolveTarget(target, { signal, files }));
+    const resolved = await abortable(signal, resolveTarget(target, { signal, files }));
+    return await abortable(signal, arrange(resolved, options, await loadShim()));
   } catch (error) {
     void abandon(files.close());
     throw error;
@@ -103,7 +110,7 @@ export async function openTarget(
  * @param orders by run, where somebody waits for parts
  */
 export async function executeTarget(
-  { runs, failures, notes }: ResolvedTarget,
+  { runs, failures, notes, budgetBytes }: ArrangedTarget,
   options: ResolvedOptions,
   files: FileSet,
   orders?: readonly PartOrder[],
@@ -122,5 +129,9 @@ export async function executeTarget(
   // After an abort a worker may still wait for its device.
   await closed(options.signal, closing);
   if (failures.length > 0) reports.push(unopenedReport(labelOf(options), failures));
-  return reports.map((report, index) => (index === 0 ? { ...report, notes } : report));
+  return reports.map((report, index) => ({
+    ...report,
+    ...(index === 0 && { notes: [...notes, ...report.notes] }),
+    ...(budgetBytes !== null && { budgetBytes }),
+  }));
 }

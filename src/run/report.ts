@@ -1,7 +1,9 @@
 import { asPrefaultError, PrefaultError } from "../errors.ts";
+import type { ExpertCounts } from "../experts/plan-experts.ts";
 import type { FillStrategy } from "../fill/fill-task.ts";
 import { NO_BYTES } from "../gate.ts";
 import type { FailedPath } from "../model/open-models.ts";
+import type { RunName } from "../passes/index.ts";
 import type { SweepResult } from "../sweep/sweep-result.ts";
 import { type FailureReport, unopened } from "../target/failure-report.ts";
 import { gib, gibPerSecond, sumKnown } from "../units.ts";
@@ -19,6 +21,8 @@ export interface FileReport {
 /** What a prefault did, or why it did nothing. */
 export interface PrefaultReport {
   readonly label: string;
+  /** Which run of a model it is: what every token reads, or its routed experts. */
+  readonly name?: RunName;
   readonly ran: boolean;
   /** The gate's, or what went wrong. */
   readonly reason: string;
@@ -54,6 +58,14 @@ export interface PrefaultReport {
   readonly failures: readonly FailureReport[];
   /** What a person should know about the target, one sentence each. */
   readonly notes: readonly string[];
+  /** Bytes that might become resident, with a budget; in the report of the whole. */
+  readonly budgetBytes?: number;
+  /** Bytes of the run that were chosen within the budget. */
+  readonly plannedBytes?: number;
+  /** Bytes of the run for which the budget had no room. */
+  readonly leftOutBytes?: number;
+  /** Routed experts: how many there are, how many were chosen, and what share of uses they cover. */
+  readonly experts?: ExpertCounts;
   /** What went wrong, when something did and it was not thrown. */
   readonly error?: PrefaultError;
   /** Each run on its own, when the target was a plan of several; this report sums them up. */
@@ -125,7 +137,7 @@ export function unopenedReport(label: string, failed: readonly FailedPath[]): Pr
 export function combineReports(runs: readonly PrefaultReport[]): PrefaultReport {
   const [first] = runs;
   if (first === undefined) throw new RangeError("no run to report");
-  if (runs.length === 1) return first;
+  if (runs.length === 1) return first.name === undefined ? first : { ...first, runs };
   const sum = (of: (run: PrefaultReport) => number) =>
     runs.reduce((total, run) => total + of(run), 0);
   const ran = runs.filter((run) => run.ran);
@@ -134,7 +146,7 @@ export function combineReports(runs: readonly PrefaultReport[]): PrefaultReport 
   const sweptBytes = ran.reduce((total, run) => total + run.bytes, 0);
   const error = runs.find((run) => run.error !== undefined)?.error;
   return {
-    ...leading,
+    ...withoutChoice(leading),
     label: first.label,
     ran: ran.length > 0,
     reason: [...new Set(runs.map((run) => run.reason))].join("; "),
@@ -156,6 +168,18 @@ export function combineReports(runs: readonly PrefaultReport[]): PrefaultReport 
     ...(error && { error }),
     runs,
   };
+}
+
+/** What a report says of its own run alone. */
+function withoutChoice(report: PrefaultReport): PrefaultReport {
+  const {
+    name: _,
+    plannedBytes: _planned,
+    leftOutBytes: _left,
+    experts: _experts,
+    ...rest
+  } = report;
+  return rest;
 }
 
 /** Small folios anywhere make the next mapping slow there, whatever the other runs found. */

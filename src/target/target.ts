@@ -1,5 +1,7 @@
 import { describeValue } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
+import type { FileSet } from "../file/file-set.ts";
+import { parseExpertName } from "../model/expert-names.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import type { OpenPathOptions } from "../model/open-model.ts";
 import { type FailedPath, type OpenedModels, openModels } from "../model/open-models.ts";
@@ -47,10 +49,12 @@ export async function resolveTarget(
 ): Promise<ResolvedTarget> {
   if (typeof target === "string") return wholeModels(await openModels([target], options), options);
   if (isModel(target)) return wholeModels({ models: [target], failures: [], notes: [] }, options);
-  if (isPlan(target)) return { ...runsOnly(planRuns(target, options)), notes: target.notes };
+  if (isPlan(target))
+    return { ...runsOnly(withFiles(planRuns(target), options.files)), notes: target.notes };
   if (isPaths(target)) return wholeModels(await openModels(target, options), options);
   if (isAddresses(target)) return runsOnly([{ kind: "addresses", addresses: target }]);
-  if (isRegions(target)) return runsOnly([filesRun(target, options)]);
+  if (isRegions(target))
+    return runsOnly(withFiles([{ kind: "files", regions: target }], options.files));
   throw invalidTarget(target);
 }
 
@@ -84,39 +88,82 @@ function isRegions(target: Target): target is readonly FileRegion[] {
 
 function wholeModels(
   { models, failures, notes }: OpenedModels,
-  options: OpenPathOptions,
+  { files }: OpenPathOptions,
 ): ResolvedTarget {
-  const regions = models.flatMap(({ files }) =>
-    files.map(({ path, byteLength, identity }) => ({
-      path,
-      identity,
-      offset: 0,
-      byteLength,
-      reason: "the whole file",
-    })),
-  );
+  const run = wholeRun(models);
+  const runs = models.length === 0 && failures.length > 0 ? [] : [run];
   return {
     models,
-    runs: models.length === 0 && failures.length > 0 ? [] : [filesRun(regions, options)],
+    runs: withFiles(runs, files),
     failures,
     notes: [...notes, ...models.flatMap((model) => model.notes ?? [])],
   };
 }
 
-function planRuns({ model, runs }: ModelPlan, options: OpenPathOptions): FilesRun[] {
-  if (runs.length === 0) return [filesRun([], options)];
-  return runs.map(({ label, gate, regions }) => ({
-    ...filesRun(
-      regions.map(({ tensor, reason }) => ({ ...tensorRegion(model, tensor), reason })),
-      options,
-    ),
+/** Every byte of the models' files, together or not at all. */
+function wholeRun(models: readonly Model[]): FilesRun {
+  const regions = models.flatMap(({ files }) =>
+    files.map(({ path, byteLength, identity }) => {
+      return { path, identity, offset: 0, byteLength, reason: "the whole file" };
+    }),
+  );
+  return { kind: "files", regions };
+}
+
+/**
+ * A model as two runs: what every token reads, headers included, and the routed experts. One run for a
+ * model without routed experts; none for what has no tensors of its own.
+ */
+export function modelRuns(model: Model): FilesRun[] {
+  if (model.format === "file" || (model.kind ?? "model") !== "model") return [];
+  const isExpert = ({ name }: Tensor) => parseExpertName(name) !== undefined;
+  const core = model.tensors.filter((tensor) => !isExpert(tensor));
+  const experts = model.tensors.filter(isExpert);
+  const of = (tensors: readonly Tensor[], reason: string) =>
+    tensors.map((tensor) => ({ ...tensorRegion(model, tensor), reason }));
+  const runs: FilesRun[] = [
+    {
+      kind: "files",
+      name: "core",
+      regions: [...headers(model), ...of(core, "every token reads it")],
+      source: { model, tensors: core },
+    },
+    {
+      kind: "files",
+      name: "experts",
+      label: "experts",
+      regions: of(experts, "routed experts"),
+      source: { model, tensors: experts },
+    },
+  ];
+  return runs.filter(({ regions }) => regions.length > 0);
+}
+
+/** What lies before the first tensor of each file: an engine reads it when it loads. */
+function headers({ files, tensors }: Model): FileRegion[] {
+  return files.map(({ path, identity, byteLength }, index) => {
+    const first = tensors.reduce(
+      (least, { file, offset }) => (file === index ? Math.min(least, offset) : least),
+      byteLength,
+    );
+    return { path, identity, offset: 0, byteLength: first, reason: "header" };
+  });
+}
+
+function planRuns({ model, runs }: ModelPlan): FilesRun[] {
+  if (runs.length === 0) return [{ kind: "files", regions: [] }];
+  return runs.map(({ name, label, gate, regions }) => ({
+    kind: "files",
+    name,
     label,
     gate,
+    regions: regions.map(({ tensor, reason }) => ({ ...tensorRegion(model, tensor), reason })),
+    source: { model, tensors: regions.map(({ tensor }) => tensor) },
   }));
 }
 
-function filesRun(regions: readonly FileRegion[], { files }: OpenPathOptions): FilesRun {
-  return { kind: "files", regions, ...(files && { files }) };
+function withFiles(runs: readonly FilesRun[], files: FileSet | undefined): FilesRun[] {
+  return runs.map((run) => (files === undefined ? run : { ...run, files }));
 }
 
 /** The regions of files that a target's runs name. */

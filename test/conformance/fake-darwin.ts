@@ -83,6 +83,10 @@ export function fakeDarwin(): FakeDarwin {
 
   const calls: DarwinCalls = {
     fcntl(_fd, command, _type, argument) {
+      if (typeof argument === "number") {
+        assert.equal(command, 45, "F_RDAHEAD");
+        return 0;
+      }
       assert.equal(command, 44, "F_RDADVISE");
       assert.equal(argument.byteLength, 16);
       const count = argument.getInt32(8, true);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type * as Package from "../../src/index.ts";
 
@@ -11,12 +11,28 @@ export interface Installation {
   readonly folder: string;
   /** The shim it should have chosen. */
   readonly shim: "linux" | "windows" | "portable";
+  /** Not on Linux before 5.14. */
+  readonly canPopulate: boolean;
   /** Makes a file one that may not be read, as far as this system and user allow; undone by the result. */
   deny(path: string): Promise<(() => void) | null>;
 }
 
 export const MIB = 1024 ** 2;
 export const BYTES = 9 * MIB + 123;
+
+/** Of this system: the kernel names it with each mapping (proc_pid_smaps(5)). */
+const PAGE_BYTES = process.platform === "linux" ? linuxPageBytes() : 4096;
+
+/** What residency counts so many bytes as, from the start of a page on. */
+export function wholePages(byteLength: number): number {
+  return Math.ceil(byteLength / PAGE_BYTES) * PAGE_BYTES;
+}
+
+function linuxPageBytes(): number {
+  const [, kib] =
+    /^KernelPageSize: +(\d+) kB$/m.exec(readFileSync("/proc/self/smaps", "utf8")) ?? [];
+  return Number(kib) * 1024;
+}
 
 export function write({ folder }: Installation, name: string, byteLength = BYTES): string {
   const path = join(folder, name);

@@ -111,7 +111,7 @@ export const refusalCases: readonly Case<Installation>[] = [
     name: "fills memory somebody else mapped, or refuses",
     run: async (installation) => {
       const memory = new SharedArrayBuffer(4 * MIB);
-      if (installation.shim === "portable") {
+      if (!installation.canPopulate) {
         const region = { address: 65_536n, byteLength: 65_536 };
         assert.equal(await codeOf(installation, [region]), "PREFAULT_UNSUPPORTED");
         return;

@@ -1,7 +1,7 @@
-import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { runProcess } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { bundleRunner, installPackage, linkDependencies } from "./installation.ts";
 import { packageSuite } from "./package-suite.ts";
@@ -29,8 +29,8 @@ describe.each(ways)("the package installed $title", ({ shim, missing, warnings }
     const runner = await bundleRunner(folder);
     const [outcomes, files] = [join(folder, "outcomes.json"), join(folder, "files")];
     mkdirSync(files);
-    const args = [runner, outcomes, files, "package", shim, path];
-    ({ stderr } = spawnSync(process.execPath, args, { encoding: "utf8" }));
+    const command = [process.execPath, runner, outcomes, files, "package", shim, path];
+    ({ stderr } = await runProcess(command));
     run = JSON.parse(readFileSync(outcomes, "utf8"));
   });
 

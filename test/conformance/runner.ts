@@ -53,10 +53,13 @@ async function runPackageSuite(): Promise<Outcome[]> {
   if (shim !== "linux" && shim !== "windows" && shim !== "portable") throw new Error(shim);
   const { packageSuite } = await import("./package-suite.ts");
   const prefault = await import(pathToFileURL(path).href);
+  const { loadShim } = await import("../../shims/index.ts");
+  const { canPopulate } = await loadShim();
   return runCases(packageSuite, {
     prefault,
     folder,
     shim,
+    canPopulate,
     deny: process.platform === "win32" ? keepForItself : forbid,
   });
 }

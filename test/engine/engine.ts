@@ -1,9 +1,8 @@
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import type { TensorOverride } from "../../src/passes/index.ts";
+import { parseOutput, runScript } from "../helpers/run-child.ts";
 
 /** What one load of a model by node-llama-cpp gave. */
 export interface Loaded {
@@ -31,37 +30,29 @@ export async function whyNoEngine(): Promise<string | undefined> {
   if (!existsSync(NODE_LLAMA_CPP) || !existsSync(LIBRARIES)) {
     return "no engine in build/engine: run `npx tsx scripts/install-engine.ts`";
   }
-  const devices: string[] = await runScript("placement-of-engine.ts", NODE_LLAMA_CPP);
+  const devices: string[] = await askEngine("placement-of-engine.ts", NODE_LLAMA_CPP);
   if (devices.length > 0) return undefined;
   return "no Vulkan device: install mesa-vulkan-drivers and libvulkan1 for one in software";
 }
 
 /** Loads a model, the first of its files, with each of these numbers of GPU layers. */
 export function loadInEngine(path: string, gpuLayers: readonly number[]): Promise<Loaded[]> {
-  return runScript("placement-of-engine.ts", NODE_LLAMA_CPP, path, ...gpuLayers.map(String));
+  return askEngine("placement-of-engine.ts", NODE_LLAMA_CPP, path, ...gpuLayers.map(String));
 }
 
 /** Loads a model in each of these ways. */
 export function buffersInEngine(path: string, loads: readonly Load[]): Promise<Buffers[]> {
-  return runScript("buffers-of-engine.ts", LIBRARIES, path, JSON.stringify(loads));
+  return askEngine("buffers-of-engine.ts", LIBRARIES, path, JSON.stringify(loads));
 }
 
-async function runScript<Result>(name: string, ...args: string[]): Promise<Result> {
-  const script = fileURLToPath(new URL(name, import.meta.url));
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ["--import", "tsx", script, ...args],
-    {
-      env: {
-        ...process.env,
-        // A software GPU is a CPU to the engine, which takes it only when told to.
-        GGML_VK_VISIBLE_DEVICES: "0",
-        // Logs every tensor of every graph with its backend.
-        GGML_SCHED_DEBUG: "2",
-      },
-      maxBuffer: 64 * 2 ** 20,
-      timeout: 120_000,
+async function askEngine<Result>(name: string, ...args: string[]): Promise<Result> {
+  const child = await runScript(new URL(name, import.meta.url), args, {
+    env: {
+      // A software GPU is a CPU to the engine, which takes it only when told to.
+      GGML_VK_VISIBLE_DEVICES: "0",
+      // Logs every tensor of every graph with its backend.
+      GGML_SCHED_DEBUG: "2",
     },
-  );
-  return JSON.parse(stdout);
+  });
+  return parseOutput<Result>(child);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { evict, mapModel, prefault, residency } from "prefault";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
-import { expectNearly } from "../helpers/tolerance.ts";
+import { expectNearly, looksAtPageCache } from "../helpers/tolerance.ts";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { mountBadFiles } from "../robustness/fuse.ts";
 import { image, type Mount, type Mounted, overlay, tmpfs } from "./mount.ts";
@@ -44,6 +44,7 @@ describe.each(FILE_SYSTEMS)("on $name", ({ mount, evicts }) => {
 
   test.for(["auto", "populate", "touch", "read"] as const)(
     "a model is swept whole: %s",
+    looksAtPageCache,
     async (strategy, { skip }) => {
       skip(reason !== undefined, reason);
       const { residentBytesAfter: left } = await evict([{ path }]);
@@ -56,12 +57,16 @@ describe.each(FILE_SYSTEMS)("on $name", ({ mount, evicts }) => {
     },
   );
 
-  test("residency agrees with fincore, tensor by tensor and in all", async ({ skip }) => {
-    skip(reason !== undefined, reason);
-    const { residentBytes, tensors } = await residency(path);
-    expectNearly(residentBytes, fincore(path) ?? 0);
-    for (const tensor of tensors) expect(tensor.residentBytes).toBeLessThanOrEqual(tensor.bytes);
-  });
+  test(
+    "residency agrees with fincore, tensor by tensor and in all",
+    looksAtPageCache,
+    async ({ skip }) => {
+      skip(reason !== undefined, reason);
+      const { residentBytes, tensors } = await residency(path);
+      expectNearly(residentBytes, fincore(path) ?? 0);
+      for (const tensor of tensors) expect(tensor.residentBytes).toBeLessThanOrEqual(tensor.bytes);
+    },
+  );
 
   test("mapped tensors are the file's bytes", async ({ skip }) => {
     skip(reason !== undefined, reason);
@@ -90,7 +95,7 @@ describe("on FUSE", () => {
   });
   const reason = typeof fuse === "string" ? fuse : undefined;
 
-  test("a file is read, and its residency is known or null", async ({ skip }) => {
+  test("a file is read, and its residency is known or null", looksAtPageCache, async ({ skip }) => {
     skip(reason !== undefined, reason);
     // Answers like any other file until it is told not to.
     const path = typeof fuse === "string" ? "" : fuse.stall;

@@ -9,6 +9,7 @@ import { PMD_BYTES } from "../../src/arena/layout.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { evictAll, expectResident } from "../helpers/page-cache.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { looksAtPageCache } from "../helpers/tolerance.ts";
 import { image } from "./mount.ts";
 
 const MIB = 1024 ** 2;
@@ -50,6 +51,7 @@ describe.each(["ext4", "xfs"] as const)("a disk that reads 128 KiB ahead, with %
 
   test.for(["populate", "touch"] as const)(
     "is filled in large folios, each by one fault, with strategy %s",
+    looksAtPageCache,
     async (strategy, { skip }) => {
       if (typeof mounted === "string") skip(mounted);
       if (!shim.canPopulate) skip("this kernel has no MADV_POPULATE_READ");
@@ -64,7 +66,7 @@ describe.each(["ext4", "xfs"] as const)("a disk that reads 128 KiB ahead, with %
     },
   );
 
-  test("is not read beside the regions", async ({ skip }) => {
+  test("is not read beside the regions", looksAtPageCache, async ({ skip }) => {
     if (typeof mounted === "string") skip(mounted);
     await evictAll(path);
     const half = { path, offset: 32 * MIB, byteLength: 32 * MIB };

@@ -1,15 +1,19 @@
-import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { onTestFinished } from "vitest";
 
-const folder = temporaryFolder();
-
-/** A made-up root file system. @param links by their place, what they lead to */
+/**
+ * A made-up root file system, for the test that calls this.
+ *
+ * @param links by their place, what they lead to
+ */
 export function madeUpRoot(
   files: Readonly<Record<string, string>>,
   links: Readonly<Record<string, string>> = {},
 ): string {
-  const root = mkdtempSync(join(folder, "root-"));
+  const root = mkdtempSync(join(tmpdir(), "prefault-root-"));
+  onTestFinished(() => rmSync(root, { recursive: true }));
   for (const [path, text] of Object.entries(files)) put(root, path, text);
   for (const [path, target] of Object.entries(links)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });

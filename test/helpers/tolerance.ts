@@ -7,6 +7,12 @@ import { expect } from "vitest";
  */
 export const TOLERANCE = 0.05;
 
+/**
+ * For tests that look at what is resident: now and then the system takes away more than that under a
+ * test's hands, and a second look tells it from a defect. No other test may be tried again.
+ */
+export const looksAtPageCache = { retry: 2 } as const;
+
 /** So much of `bytes` as must be resident after they were made resident. */
 export function mostOf(bytes: number): number {
   return bytes * (1 - TOLERANCE);

@@ -46,14 +46,14 @@ export function* signedData(
  * The rows of a router, one an expert. A row's length decides how often its expert is chosen: the
  * router's answers spread as widely as its row is long, and the highest are chosen.
  *
- * @param alignOffset rows are exp(alignOffset · z) times as long as others, z normal; 0 gives all the same length
+ * @param skew rows are exp(skew · z) times as long as others, z normal; 0 gives all the same length
  */
-export function routerRows(spec: TensorSpec, alignOffset: number, seed: number): Uint8Array {
+export function routerRows(spec: TensorSpec, skew: number, seed: number): Uint8Array {
   const [hidden = 0, experts = 0] = spec.shape;
   const random = randoms(seedOf(spec.name, seed));
   const rows = new Float32Array(hidden * experts);
   for (let expert = 0; expert < experts; expert++) {
-    const length = ROUTER_DEVIATION * Math.exp(alignOffset * normal(random));
+    const length = ROUTER_DEVIATION * Math.exp(skew * normal(random));
     for (let at = 0; at < hidden; at++) rows[expert * hidden + at] = length * normal(random);
   }
   return new Uint8Array(rows.buffer);

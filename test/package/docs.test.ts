@@ -13,7 +13,7 @@ import { transform } from "esbuild";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { consumerProject, npmInstall, packedTarball, TSC } from "./packed.ts";
-import { type Ran, ROOT, run, runNode, runOrThrow } from "./run.ts";
+import { type Ended, ROOT, run, runNode, runOrThrow } from "./run.ts";
 import { notPrinted, type Snippet, sessionsOf, snippetsOf } from "./snippets.ts";
 
 const GUIDES = readdirSync(join(ROOT, "docs/guides"))
@@ -55,7 +55,7 @@ beforeAll(async () => {
 const env = () => ({ PATH: `${join(folder, "node_modules/.bin")}:${process.env["PATH"]}` });
 
 /** A reader has the package from the registry; here it is the tarball that would be published. */
-function shell(commands: string): Promise<Ran> {
+function shell(commands: string): Promise<Ended> {
   const here = commands.replace(/\bnpm install prefault\b/g, `npm install "${tarball}"`);
   return run("sh", ["-euc", `( ${here}\n ) 2>&1`], { cwd: folder, env: env() });
 }

@@ -10,6 +10,7 @@ import {
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, inject, it } from "vitest";
+import { looksAtPageCache } from "../helpers/tolerance.ts";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { electronApp, packedResources } from "./electron/app.ts";
 import { WarmerProcess } from "./electron/warmer-process.ts";
@@ -104,7 +105,7 @@ describe("the library in app.asar", () => {
 });
 
 describe("the library in a folder with spaces and letters beyond ASCII", () => {
-  it("maps natively, in threads", async () => {
+  it("maps natively, in threads", looksAtPageCache, async () => {
     const app = await electronApp();
     const library = pathToFileURL(join(app, "node_modules/prefault/dist/index.js")).href;
     const script = `

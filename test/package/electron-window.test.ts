@@ -15,6 +15,7 @@ import {
   vi,
 } from "vitest";
 import type { Message, ModelView, Status } from "../../examples/electron/src/ipc.ts";
+import { looksAtPageCache } from "../helpers/tolerance.ts";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { electronApp } from "./electron/app.ts";
 import { chromium, launchChromium, WindowPage } from "./electron/page.ts";
@@ -184,7 +185,7 @@ describe("the example's window, in Chromium", () => {
     expect(await window.text("#resident")).toBe("the system does not say");
   });
 
-  it("works with the real warmer, from choosing to done", async () => {
+  it("works with the real warmer, from choosing to done", looksAtPageCache, async () => {
     const model = join(inject("packageFolder"), "window.gguf");
     await writeSyntheticModel({ kind: "moe", path: model, targetBytes: 24 * 1024 ** 2 });
     await evict([{ path: model }]);

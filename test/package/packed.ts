@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inject } from "vitest";
-import { ROOT, type RunOptions, runOrThrow } from "./run.ts";
+import type { ChildOptions } from "../helpers/run-child.ts";
+import { ROOT, runOrThrow } from "./run.ts";
 
 /** The package as npm would publish it. Made once a run. */
 export async function packedTarball(): Promise<string> {
@@ -22,7 +23,7 @@ export async function npmInstall(
   cwd: string,
   packages: readonly string[],
   flags: readonly string[] = [],
-  options: RunOptions = {},
+  options: ChildOptions = {},
 ): Promise<void> {
   const quiet = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
   await runOrThrow("npm", ["install", ...quiet, ...flags, ...packages], { ...options, cwd });

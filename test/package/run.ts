@@ -1,42 +1,20 @@
-import { execFile } from "node:child_process";
-import { join } from "node:path";
+import { type ChildOptions, type Ended, ROOT, runProcess } from "../helpers/run-child.ts";
 
-export const ROOT = join(import.meta.dirname, "../..");
+export { type Ended, ROOT };
 
-export interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-export interface RunOptions {
-  readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string | undefined>>;
-}
-
-/** Runs a command to its end, whatever that is. The kill switch is not inherited. */
+/** Runs a command to its end, whatever that is; -1 stands for one that could not be started. */
 export function run(
   command: string,
   args: readonly string[],
-  { cwd = ROOT, env = {} }: RunOptions = {},
-): Promise<Ran> {
-  const { SHARPI_PREFAULT: _, NODE_OPTIONS: __, ...inherited } = process.env;
-  return new Promise((resolve) => {
-    const options = {
-      cwd,
-      env: { ...inherited, ...env },
-      timeout: 240_000,
-      maxBuffer: 64 * 1024 ** 2,
-    };
-    execFile(command, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
-      resolve({ code, stdout, stderr: stderr === "" && error ? String(error) : stderr });
-    });
+  options: ChildOptions = {},
+): Promise<Ended> {
+  return runProcess([command, ...args], { timeoutMs: 240_000, ...options }).catch((error) => {
+    return { code: -1, signal: null, stdout: "", stderr: String(error) };
   });
 }
 
 /** The same for Node itself. */
-export function runNode(args: readonly string[], options?: RunOptions): Promise<Ran> {
+export function runNode(args: readonly string[], options?: ChildOptions): Promise<Ended> {
   return run(process.execPath, args, options);
 }
 
@@ -44,9 +22,9 @@ export function runNode(args: readonly string[], options?: RunOptions): Promise<
 export async function runOrThrow(
   command: string,
   args: readonly string[],
-  options?: RunOptions,
+  options?: ChildOptions,
 ): Promise<string> {
-  const { code, stdout, stderr } = await run(command, args, options);
+  const { code, signal, stdout, stderr } = await run(command, args, options);
   if (code === 0) return stdout;
-  throw new Error(`${command} ${args.join(" ")} exited with ${code}:\n${stdout}${stderr}`);
+  throw new Error(`${command} ${args.join(" ")} ended with ${code ?? signal}:\n${stdout}${stderr}`);
 }

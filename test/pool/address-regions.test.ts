@@ -4,11 +4,11 @@ import { evict, findMappings, prefault, residency } from "prefault";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { loadShim } from "../../shims/index.ts";
 import { mapForeign } from "../fixtures/foreign-mapping.ts";
-import { runFixture } from "../helpers/child.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { mappedInTables } from "../helpers/private-memory.ts";
+import { runFixture } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
-import { expectNearly, mostOf } from "../helpers/tolerance.ts";
+import { expectNearly, looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
 
 const MIB = 1024 ** 2;
 const BYTES = 64 * MIB;
@@ -33,7 +33,7 @@ describe.skipIf(system !== "linux" || !canPopulate || pageBytes !== PAGE)(
       return { path, ...mapping };
     }
 
-    test("is filled in place", async () => {
+    test("is filled in place", looksAtPageCache, async () => {
       const { path, address, byteLength } = await mapped("whole");
       expect(mappedInTables(path)).toBe(0);
       const report = await prefault([{ address, byteLength }], options);
@@ -52,7 +52,7 @@ describe.skipIf(system !== "linux" || !canPopulate || pageBytes !== PAGE)(
       expect(mappedInTables(path)).toBeGreaterThan(mostOf(BYTES));
     });
 
-    test("is filled where the regions say, and not beside them", async () => {
+    test("is filled where the regions say, and not beside them", looksAtPageCache, async () => {
       const { path, address } = await mapped("part");
       await prefault([{ address: address + BigInt(32 * MIB), byteLength: MIB }], options);
       expect(mappedInTables(path)).toBeGreaterThanOrEqual(MIB);
@@ -63,7 +63,7 @@ describe.skipIf(system !== "linux" || !canPopulate || pageBytes !== PAGE)(
       expect((await at(8 * MIB)).residentBytes).toBe(0);
     });
 
-    test("need not be aligned: the pages it touches are filled", async () => {
+    test("need not be aligned: the pages it touches are filled", looksAtPageCache, async () => {
       const { path, address } = await mapped("unaligned");
       const last = { address: address + BigInt(BYTES - 2 * PAGE - 10), byteLength: 20 };
       const report = await prefault([last], options);
@@ -87,7 +87,7 @@ describe.skipIf(system !== "linux" || !canPopulate || pageBytes !== PAGE)(
       expect(some).toMatchObject({ ran: true, bytes: MIB, regions: 1, failures: [] });
     });
 
-    test("is filled once where regions overlap or touch", async () => {
+    test("is filled once where regions overlap or touch", looksAtPageCache, async () => {
       const { address } = await mapped("overlapping");
       const at = (offset: number, byteLength: number) => {
         return { address: address + BigInt(offset), byteLength };
@@ -108,7 +108,7 @@ describe.skipIf(system !== "linux" || !canPopulate || pageBytes !== PAGE)(
       });
     });
 
-    test("does not keep what is mapped from being filled", async () => {
+    test("does not keep what is mapped from being filled", looksAtPageCache, async () => {
       const good = await mapped("good");
       const report = await prefault([NOTHING, good], { ...options, onError: "continue" });
       expect(report.error).toMatchObject({ code: "PREFAULT_READ_FAILED" });
@@ -184,7 +184,7 @@ describe.skipIf(system !== "linux" || !canPopulate || pageBytes !== PAGE)(
         expect(addresses).toEqual(expected.sort((a, b) => Number(a - b)));
       });
 
-      test("is completed by what was found", async () => {
+      test("is completed by what was found", looksAtPageCache, async () => {
         const { path } = await mapped("completed");
         const report = await prefault(await findMappings(path), options);
         expect(report).toMatchObject({ ran: true, bytes: BYTES, failures: [] });

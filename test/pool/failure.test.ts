@@ -1,9 +1,10 @@
 import { getEventListeners } from "node:events";
-import { chmodSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { openModel, PrefaultError, prefault, residency, type Target } from "prefault";
+import { openModel, PrefaultError, prefault, type Target } from "prefault";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { loadShim } from "../../shims/index.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { descriptorsOf } from "../helpers/open-descriptors.ts";
 import { mappingsOf } from "../helpers/process-facts.ts";
@@ -12,6 +13,7 @@ import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
 const MIB = 1024 ** 2;
 
+const { canPopulate } = await loadShim();
 const folder = temporaryFolder();
 const path = join(folder, "weights.bin");
 beforeAll(() => void writeDataFile(path, 4 * MIB));
@@ -85,7 +87,7 @@ describe("a prefault that fails", () => {
     });
 
     test("fails with a code with a strategy that was asked for, and leaves nothing behind", async () => {
-      const strategy = "populate";
+      const strategy = canPopulate ? "populate" : "touch";
       const report = await prefault(path, { workerUrl, strategy, log() {} });
       expect(report).toMatchObject({
         error: { code: "PREFAULT_WORKER_FAILED" },
@@ -137,94 +139,10 @@ describe("a prefault that fails", () => {
     expect(descriptorsOf(folder)).toBe(0);
     expect(mappingsOf(folder)).toEqual([]);
   });
-
-  test.skipIf(process.getuid?.() !== 0)("says when it may not read", async ({ skip }) => {
-    const own = join(folder, "own");
-    mkdirSync(own);
-    writeDataFile(join(own, "secret"), MIB);
-    chmodSync(folder, 0o755);
-    chmodSync(join(own, "secret"), 0o600);
-    const script = `
-      import { prefault } from "prefault";
-      const { error } = await prefault(process.argv[1], { log() {} });
-      console.log(JSON.stringify({ code: error?.code, message: error?.message }));
-    `;
-    const child = await runChild(script, [join(own, "secret")], { uid: 65_534 });
-    if (/EACCES|Cannot find (package|module)/.test(child.stderr)) {
-      skip("another user may not read this checkout");
-    }
-    expect(parseOutput(child)).toMatchObject({
-      code: "PREFAULT_PERMISSION",
-      message: expect.stringContaining("you may not read it"),
-    });
-  });
-
-  test.skipIf(process.getuid?.() !== 0)(
-    "does not claim to know a residency that the system keeps from it",
-    async ({ skip }) => {
-      chmodSync(folder, 0o755);
-      chmodSync(path, 0o644);
-      const script = `
-        import { prefault } from "prefault";
-        const { ran, residentBytesBefore, residentBytesAfter } = await prefault(process.argv[1], { log() {} });
-        console.log(JSON.stringify({ ran, residentBytesBefore, residentBytesAfter }));
-      `;
-      const child = await runChild(script, [path], { uid: 65_534 });
-      if (/EACCES|Cannot find (package|module)/.test(child.stderr)) {
-        skip("another user may not read this checkout");
-      }
-      expect(parseOutput(child)).toEqual({
-        ran: true,
-        residentBytesBefore: null,
-        residentBytesAfter: null,
-      });
-      expect((await residency(path)).residentBytes).not.toBeNull();
-    },
-  );
 });
 
 describe.skipIf(process.platform !== "linux")("a file that shrinks while it is swept", () => {
-  // In a process of its own: what is looked for is its death.
-  const script = `
-    import { once } from "node:events";
-    import { readdirSync, readlinkSync } from "node:fs";
-    import { truncate, writeFile } from "node:fs/promises";
-    import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
-    import { prefault } from "prefault";
-    const [path, strategy, onError] = process.argv.slice(1);
-    const bytes = 12 * 1024 ** 2;
-    const isOpen = () => readdirSync("/proc/self/fd").some((fd) => {
-      try { return readlinkSync("/proc/self/fd/" + fd) === path; } catch { return false; }
-    });
-    const outcomes = {};
-    for (let round = 0; round < 24; round++) {
-      await writeFile(path, Buffer.alloc(bytes, 1));
-      const pending = prefault([{ path }], { log() {}, strategy, onError, workers: 4, chunkBytes: 2 ** 20 });
-      while (!isOpen()) await turn();
-      // At once, before the workers are up, and then later and later.
-      if (round > 3) await sleep(round * 4);
-      await truncate(path, (round % 4) * 3 * 1024 ** 2 + round);
-      const outcome = (await pending).error?.code ?? "done";
-      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-    }
-    console.log(JSON.stringify(outcomes));
-  `;
-
-  test.each([
-    ["populate", "report"],
-    ["populate", "continue"],
-    ["read", "report"],
-    ["read", "continue"],
-  ])("is an error with a code and no death with strategy %s and onError %s", async (...args) => {
-    const shrinking = join(folder, "shrinking");
-    const child = await runChild(script, [shrinking, ...args]);
-    unlinkSync(shrinking);
-    expect(child).toMatchObject({ code: 0, signal: null });
-    const { done = 0, ...errors } = parseOutput<Record<string, number>>(child);
-    expect(Object.keys(errors)).toEqual(["PREFAULT_FILE_CHANGED"]);
-    expect(done + (errors["PREFAULT_FILE_CHANGED"] ?? 0)).toBe(24);
-  });
-
+  // That it never ends the process is tried at random moments in `test/robustness/shrinking.test.ts`.
   test("stops at the first failure, or goes on to the last chunk, as asked", async () => {
     const shrinking = join(folder, "shrinking-once");
     const once = `

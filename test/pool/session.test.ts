@@ -15,7 +15,7 @@ import {
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
-import { mostOf } from "../helpers/tolerance.ts";
+import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { writeSyntheticSafetensors } from "../models/synthetic-safetensors.ts";
 
@@ -30,17 +30,22 @@ describe("a session", () => {
     vi.unstubAllEnvs();
   });
 
+  /** Where files can be evicted; elsewhere the sweep is of a warm one. */
+  async function cool(path: string): Promise<void> {
+    if (process.platform === "linux") await evict(path);
+  }
+
   async function model(name: string, targetBytes = 32 * MIB): Promise<string> {
     const path = join(folder, `${name}.gguf`);
     await writeSyntheticModel({ kind: "dense", path, layers: 4, targetBytes });
-    await evict(path);
+    await cool(path);
     return path;
   }
 
   /** Layers from the last to the first, as no model is written: the file's order is the wrong one. */
   async function backwards(name: string) {
     const path = writeDataFile(join(folder, name), 160 * MIB);
-    await evict(path);
+    await cool(path);
     const names = ["blk.3.w", "blk.2.w", "blk.1.w", "blk.0.w", "token_embd.weight"];
     const regions = names.map((tensor, index): FileRegion => {
       return { path, offset: index * 32 * MIB, byteLength: 32 * MIB, tensor };
@@ -79,25 +84,29 @@ describe("a session", () => {
     expect(await all(session)).toEqual(first);
   });
 
-  test("fills what is needed first first, wherever it lies in the file", async () => {
-    const { regions, residentBytes } = await backwards("backwards");
-    const controller = new AbortController();
-    // Touched page by page: populating begins before the worker does, and may be done by then.
-    const how = { ...oneByOne, strategy: "touch", signal: controller.signal } as const;
-    const session = startPrefault(regions, how);
-    expect(await session.ready("token_embd")).toBe(true);
-    expect(await session.ready(0)).toBe(true);
-    // Holds still what is there at this moment.
-    controller.abort();
-    expect((await session.report).error).toMatchObject({ code: "PREFAULT_ABORTED" });
-    expect(await residentBytes(4)).toBeGreaterThan(mostOf(32 * MIB));
-    expect(await residentBytes(3)).toBeGreaterThan(mostOf(32 * MIB));
-    expect(await residentBytes(0)).toBeLessThan(16 * MIB);
-    expect(await session.ready("blk.0")).toBe(true);
-    expect(await session.ready("blk.3")).toBe(false);
-    expect((await all(session)).map(({ resident: is }) => is).slice(0, 2)).toEqual([true, true]);
-    expect((await all(session)).at(-1)).toEqual({ name: "blk.3", resident: false });
-  });
+  test.skipIf(process.platform !== "linux")(
+    "fills what is needed first first, wherever it lies in the file",
+    looksAtPageCache,
+    async () => {
+      const { regions, residentBytes } = await backwards("backwards");
+      const controller = new AbortController();
+      // Touched page by page: populating begins before the worker does, and may be done by then.
+      const how = { ...oneByOne, strategy: "touch", signal: controller.signal } as const;
+      const session = startPrefault(regions, how);
+      expect(await session.ready("token_embd")).toBe(true);
+      expect(await session.ready(0)).toBe(true);
+      // Holds still what is there at this moment.
+      controller.abort();
+      expect((await session.report).error).toMatchObject({ code: "PREFAULT_ABORTED" });
+      expect(await residentBytes(4)).toBeGreaterThan(mostOf(32 * MIB));
+      expect(await residentBytes(3)).toBeGreaterThan(mostOf(32 * MIB));
+      expect(await residentBytes(0)).toBeLessThan(16 * MIB);
+      expect(await session.ready("blk.0")).toBe(true);
+      expect(await session.ready("blk.3")).toBe(false);
+      expect((await all(session)).map(({ resident: is }) => is).slice(0, 2)).toEqual([true, true]);
+      expect((await all(session)).at(-1)).toEqual({ name: "blk.3", resident: false });
+    },
+  );
 
   test("says of a part that it is resident while the rest is still being read", async () => {
     const { regions } = await backwards("early");

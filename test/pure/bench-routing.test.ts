@@ -5,7 +5,7 @@ import { countSelections, describeRouting, type Selection } from "../../bench/en
 const token = (...experts: number[]): Selection => [experts];
 
 describe("describeRouting", () => {
-  it("finds no alignOffset where all experts are used alike", () => {
+  it("finds no skew where all experts are used alike", () => {
     const run = [token(0, 1), token(2, 3), token(4, 5), token(6, 7)];
     const routing = describeRouting([run], 8, countSelections(run, 8));
     expect(routing.topQuarter).toBe(0.25);

@@ -1,7 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { describeDisk, type Machine } from "../../shims/linux-disk.ts";
 import { type Mount, parseMounts } from "../../shims/mount-table.ts";
 import { madeUpRoot } from "../helpers/made-up-root.ts";
+import { onLinux } from "../helpers/platform.ts";
 
 /** A block device of a made-up `/sys`. */
 interface Device {
@@ -90,7 +91,7 @@ const mapper = (number: string, slaves: readonly string[]): Device => ({
   slaves,
 });
 
-describe("a disk rotates", () => {
+onLinux("a disk rotates", () => {
   test.each<[string, string, readonly Device[]]>([
     ["that is one", "8:0", [hardDisk]],
     ["by its partition", "8:1", [hardDisk, partition]],
@@ -141,7 +142,7 @@ describe("a disk rotates", () => {
   });
 });
 
-describe("a disk does not rotate", () => {
+onLinux("a disk does not rotate", () => {
   test.each<[string, string, readonly Device[]]>([
     ["that says so", "259:0", [nvme]],
     ["of virtio, which says it does", "254:0", [virtio]],
@@ -192,7 +193,7 @@ describe("a disk does not rotate", () => {
   });
 });
 
-describe("read-ahead", () => {
+onLinux("read-ahead", () => {
   const readAhead = async (number: string, made: Made, mount?: Mount) =>
     (await describeDisk({ dev: packed(number), mount }, machine(made))).readAheadBytes;
 

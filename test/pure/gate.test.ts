@@ -12,8 +12,9 @@ const ask = (question: Partial<GateQuestion>) =>
     ...question,
   });
 
-// The eight pure ones of the reference's twelve (`MmapPrefaultTests.cs`); the four that sweep are in
-// `test/pool/reference-cases.test.ts`.
+// The eight pure ones of the reference's twelve (`MmapPrefaultTests.cs`). What the four that sweep
+// ask is asked in `test/pool/prefault.test.ts`: of regions of any length, of a switch at 0, and of
+// more than the RAM.
 describe("the reference's cases", () => {
   test("no bytes: no", () => {
     const { run, reason } = ask({ totalBytes: 0 });

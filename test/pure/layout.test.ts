@@ -55,7 +55,7 @@ function coveredRanges({ extents, ranges }: Layout, fileCount: number): Range[][
 const holds = (property: (layout: Layout, given: readonly (readonly Range[])[]) => void) =>
   fc.assert(
     fc.property(files, (given) => property(layOut(given), given)),
-    { numRuns: 400 },
+    { numRuns: 150 },
   );
 
 describe("layOut", () => {

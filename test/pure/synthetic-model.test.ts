@@ -77,7 +77,7 @@ describe.each(KINDS)("a %s model", (kind) => {
     expect(sha256(other.paths)).not.toBe(sha256(first.paths));
   });
 
-  test.each([64 * 1024 ** 2, 1024 ** 3, 5 * 1024 ** 3])(
+  test.each([64 * 1024 ** 2, 3 * 1024 ** 3])(
     "comes close to a target of %d bytes",
     async (targetBytes) => {
       const { paths } = await write(kind, `${kind}-sized`, { targetBytes, contents: "hole" });
@@ -262,11 +262,6 @@ describe("the tensors that placement rules look for", () => {
     });
     expect(keyed(merged, "k")).toEqual([true, true, false]);
     expect(keyed(merged, "v")).toEqual([true, false, false]);
-  });
-
-  test("a model of 100,000 tensors is quickly made, for planning", async () => {
-    const { tensors } = await write("dense", "many", { layers: 9_100, contents: "hole" });
-    expect(tensors.length).toBeGreaterThan(100_000);
   });
 });
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { evict } from "prefault";
 import { describe, expect, test } from "vitest";
 import { writeDataFile } from "../helpers/data-file.ts";
-import { runChild } from "../helpers/run-child.ts";
+import { parseOutput, runChild } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { start } from "../package/cli-process.ts";
 import type { Lifetime } from "./children/lifetime.ts";
@@ -19,13 +19,12 @@ describe.skipIf(process.platform !== "linux")("a process that sweeps", () => {
 
   test(`and aborts ${ROUNDS} times keeps nothing of it`, async () => {
     const argument = { paths, rounds: ROUNDS, seed: 1 };
-    const child = await runScript<Lifetime>("lifetime", argument, {
+    const child = await runScript("lifetime", argument, {
       flags: ["--expose-gc"],
       env: { TMPDIR: temporaryFolderOfItsOwn() },
     });
     expect(child).toMatchObject({ code: 0, signal: null, stderr: "" });
-    if (child.output === undefined) throw new Error("it said nothing");
-    const { before, early, late, outcomes } = child.output;
+    const { before, early, late, outcomes } = parseOutput<Lifetime>(child);
     const { done = 0, PREFAULT_ABORTED: aborted = 0, ...others } = outcomes;
     expect(others).toEqual({});
     expect(done + aborted).toBe(ROUNDS);
@@ -50,14 +49,14 @@ describe.skipIf(process.platform !== "linux")("a process that sweeps", () => {
   });
 
   test("from worker threads keeps nothing of it, also when they are ended", async () => {
-    const child = await runScript<{
+    const child = await runScript("from-workers", { path: paths[0], rounds: 20 });
+    const { before, after, outcomes } = parseOutput<{
       before: { threads: number };
       after: { threads: number };
       outcomes: Record<string, number>;
-    }>("from-workers", { path: paths[0], rounds: 20 });
-    expect(child).toMatchObject({ code: 0, signal: null });
-    expect(child.output?.after).toEqual(child.output?.before);
-    const { done = 0, ended = 0, ...others } = child.output?.outcomes ?? {};
+    }>(child);
+    expect(after).toEqual(before);
+    const { done = 0, ended = 0, ...others } = outcomes;
     expect(others).toEqual({});
     expect(done).toBeGreaterThanOrEqual(20);
     expect(done + ended).toBe(40);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { parseOutput } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { runScript } from "./run-script.ts";
 
@@ -12,9 +13,10 @@ describe.skipIf(process.platform !== "linux")("a file that is cut off at random 
     "is swept or an error with a code, and no death, with strategy %s",
     async (strategy) => {
       const argument = { folder, rounds: ROUNDS, strategy, seed: 1 };
-      const child = await runScript<Record<string, number>>("shrink", argument);
+      const child = await runScript("shrink", argument);
       expect(child).toMatchObject({ code: 0, signal: null });
-      const { done = 0, PREFAULT_FILE_CHANGED: changed = 0, ...others } = child.output ?? {};
+      const outcomes = parseOutput<Record<string, number>>(child);
+      const { done = 0, PREFAULT_FILE_CHANGED: changed = 0, ...others } = outcomes;
       expect(others).toEqual({});
       expect(done + changed).toBe(ROUNDS);
       // Else the files were cut off before or after the sweeps, and nothing was tried.

@@ -1,8 +1,9 @@
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { evict } from "prefault";
 import { describe, expect, test } from "vitest";
 import { makeMemoryCgroup } from "../helpers/memory-cgroup.ts";
+import { parseOutput } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { runScript } from "./run-script.ts";
 
@@ -45,14 +46,8 @@ describe.skipIf(process.platform !== "linux")("on a machine with", () => {
       if (typeof cgroup === "string") return skip(cgroup);
       try {
         const { folder: group } = cgroup;
-        const child = await runScript<Ended>(
-          "small-machine",
-          { path, options },
-          { cgroup: group, env },
-        );
-        expect(child).toMatchObject({ code: 0, signal: null });
-        if (child.output === undefined) throw new Error(child.stderr);
-        return child.output;
+        const child = await runScript("small-machine", { path, options }, { cgroup: group, env });
+        return parseOutput<Ended>(child);
       } finally {
         cgroup.remove();
       }
@@ -91,19 +86,4 @@ describe.skipIf(process.platform !== "linux")("on a machine with", () => {
       expect(ended.bytesDone).toBeLessThan(1.25 * limitBytes);
     });
   });
-
-  test("memory cgroups of version 2 the same holds", ({ skip }) => {
-    const controllers = "/sys/fs/cgroup/cgroup.controllers";
-    const has = existsSync(controllers) && readFileSync(controllers, "utf8").includes("memory");
-    // Where they are there, the tests above have used them.
-    if (!has) skip("the memory controller is with version 1 here");
-    expect(makeMemoryCgroupVersion()).toBe(2);
-  });
 });
-
-function makeMemoryCgroupVersion(): number {
-  const cgroup = makeMemoryCgroup(256 * MIB);
-  if (typeof cgroup === "string") throw new Error(cgroup);
-  cgroup.remove();
-  return cgroup.folder.startsWith("/sys/fs/cgroup/memory/") ? 1 : 2;
-}

@@ -16,6 +16,7 @@ import type {
   UnplannedTensor,
 } from "../pass.ts";
 import { clampGpuLayers, invalidOption, wholeNumber } from "../placement.ts";
+import { coreAndExperts } from "../runs.ts";
 import { isLazyTable, LAZY_REASON } from "../sharpinference/listing.ts";
 import {
   cpuMoeRule,
@@ -103,7 +104,7 @@ export function planSplit(
   return {
     pass,
     // The design's default outside the reference's passes: what can be had now.
-    runs: regions.length === 0 ? [] : [{ label: pass, gate: "fits-in-free-ram", regions }],
+    runs: coreAndExperts(pass, "fits-in-free-ram", regions),
     elsewhere,
     notes: [...notes, ...(isMainline && placement.repack !== false ? repackNotes(regions) : [])],
   };

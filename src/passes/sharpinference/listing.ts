@@ -3,7 +3,6 @@ import type { Tensor } from "../../model/model.ts";
 import {
   blockTensor,
   COPIES,
-  isRoutedExpert,
   PER_LAYER_TABLE,
   parseTensorName,
   partOf,
@@ -19,6 +18,7 @@ import type {
   UnplannedTensor,
 } from "../pass.ts";
 import { LAZY_TABLE_BYTES } from "../placement.ts";
+import { coreAndExperts } from "../runs.ts";
 import type { ReferencePlacement } from "./placement.ts";
 
 /** What makes a part CPU-resident: the second half of every reason. */
@@ -97,18 +97,9 @@ export class Listing {
    * and what every token reads is warmed even when they do not fit.
    */
   plan(label: string, gate: Gate, onGpu: (name: TensorName) => boolean): PassPlan {
-    const isExpert = ({ tensor }: PlannedTensor) =>
-      isRoutedExpert(parseTensorName(tensor.name).role);
     const runs: PassRun[] = this.isReference
-      ? [{ label, gate, regions: this.#entries }]
-      : [
-          { label, gate, regions: this.#entries.filter((entry) => !isExpert(entry)) },
-          {
-            label: `${label} experts`,
-            gate: "fits-in-free-ram",
-            regions: this.#entries.filter(isExpert),
-          },
-        ];
+      ? [{ name: "core", label, gate, regions: this.#entries }]
+      : coreAndExperts(label, gate, this.#entries);
     return {
       pass: this.#pass,
       runs: runs.filter(({ regions }) => regions.length > 0),

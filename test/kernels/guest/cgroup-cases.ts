@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
-import type { PrefaultReport } from "prefault";
 import { type Cgroup, inCgroup, type Limits } from "./cgroup.ts";
-import { cli, type Ended } from "./cli.ts";
+import { cli, type Ended, type PlainReport } from "./cli.ts";
 import type { GuestCase } from "./guest.ts";
 import { disk, judgedBytes, MIB, makeCold, writeFile } from "./system.ts";
 
@@ -83,8 +82,10 @@ export const cgroupCases: readonly GuestCase[] = [
         makeCold(path);
         const { ended, report } = await warm(path, group, { SHARPI_PREFAULT: "1" });
         const events = group.read("memory.events").trim().replaceAll("\n", " ");
-        const seen = { ...report.error, reason: report.reason, seconds: ended.seconds, events };
-        assert.ok(ended.seconds < SOON_S, JSON.stringify(seen));
+        // Node's own start is slowed down as well, which no one can help.
+        const { seconds } = report;
+        const seen = { ...report.error, seconds, wholeSeconds: ended.seconds, events };
+        assert.ok(seconds < SOON_S, JSON.stringify(seen));
         assert.equal(report.error?.code, "PREFAULT_OUT_OF_MEMORY", JSON.stringify(seen));
         return seen;
       }),
@@ -118,13 +119,9 @@ async function warm(
   path: string,
   { folder }: Cgroup,
   env: Record<string, string> = {},
-): Promise<{ ended: Ended; report: Report }> {
+): Promise<{ ended: Ended; report: PlainReport }> {
   const args = ["warm", path, "--json", "--no-progress"];
   const ended = await cli(args, { cgroup: folder, env, timeoutMs: 200_000 });
   if (ended.stdout === "") throw new Error(`nothing on stdout: ${JSON.stringify(ended)}`);
   return { ended, report: JSON.parse(ended.stdout) };
 }
-
-type Report = Omit<PrefaultReport, "error"> & {
-  readonly error?: { readonly code: string; readonly message: string };
-};

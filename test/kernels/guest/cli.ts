@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { PrefaultError, PrefaultOptions, PrefaultReport } from "prefault";
 
 const CLI = "/app/node_modules/prefault/dist/cli.js";
 
@@ -21,9 +22,33 @@ export interface CliOptions {
 }
 
 /** Runs the installed command. */
-export async function cli(args: readonly string[], options: CliOptions = {}): Promise<Ended> {
+export function cli(args: readonly string[], options: CliOptions = {}): Promise<Ended> {
+  return runNode([CLI, ...args], options);
+}
+
+/** Prefaults a file in a process of its own, which can be killed should it not come back. */
+export async function prefaultApart(
+  path: string,
+  options: Omit<PrefaultOptions, "log">,
+  timeoutMs: number,
+): Promise<PlainReport> {
+  const { stdout, stderr, signal } = await runNode(
+    ["/app/child.mjs", path, JSON.stringify(options)],
+    { timeoutMs },
+  );
+  if (signal !== null) throw new Error(`it did not come back within ${timeoutMs / 1000} s`);
+  if (stdout === "") throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+/** A report as JSON has it. */
+export type PlainReport = Omit<PrefaultReport, "error"> & {
+  readonly error?: Pick<PrefaultError, "code" | "errno" | "offset" | "message">;
+};
+
+async function runNode(args: readonly string[], options: CliOptions): Promise<Ended> {
   const { cgroup, env = {}, uid, timeoutMs = 60_000 } = options;
-  const command = ["node", CLI, ...args];
+  const command = ["node", ...args];
   const join = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
   const [name = "", ...rest] = cgroup ? ["sh", "-c", join, cgroup, ...command] : command;
   const started = performance.now();

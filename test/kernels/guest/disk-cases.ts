@@ -115,7 +115,7 @@ function loopDisk(): string {
 export const cliCases: readonly GuestCase[] = [
   {
     name: "plan, status, warm and evict agree on a model",
-    seconds: 90,
+    seconds: 180,
     async run() {
       const path = join(disk("ext4"), "model.gguf");
       run("cp", "/app/model.gguf", path);

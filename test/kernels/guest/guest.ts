@@ -10,7 +10,7 @@ export interface Guest {
 
 export interface GuestCase {
   readonly name: string;
-  /** More than a minute, where it needs that. */
+  /** More than two minutes, where it needs that. */
   readonly seconds?: number;
   /** @returns what is worth a look, for the log */
   run(guest: Guest): Promise<unknown>;

@@ -5,7 +5,7 @@ import { cases } from "./cases.ts";
 import { type Guest, type GuestCase, Skip } from "./guest.ts";
 import { MARK, type Message } from "./message.ts";
 
-const DEFAULT_SECONDS = 60;
+const DEFAULT_SECONDS = 120;
 
 const kernel = JSON.parse(readFileSync("/app/kernel.json", "utf8"));
 const guest: Guest = { kernel, prefault: await import("prefault") };

@@ -16,10 +16,12 @@ export class Unavailable extends Error {}
 export function cached(name: string, make: (path: string) => void): string {
   const path = join(CACHE, name);
   if (existsSync(path)) return path;
-  const partial = `${path}.partial`;
+  const partial = `${path}.partial-${process.pid}`;
   mkdirSync(join(path, ".."), { recursive: true });
   rmSync(partial, { recursive: true, force: true });
   make(partial);
-  renameSync(partial, path);
+  // Another run may have made it meanwhile.
+  if (existsSync(path)) rmSync(partial, { recursive: true });
+  else renameSync(partial, path);
   return path;
 }

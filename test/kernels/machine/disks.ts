@@ -10,14 +10,16 @@ export interface Disk {
   readonly bus: "virtio" | "sata";
   /** Rounds a minute; 1 stands for none (ATA, word 217). */
   readonly rotationRate?: number;
+  /** A name that no hypervisor gives its disks. */
+  readonly model?: string;
 }
 
 export const DISKS: readonly Disk[] = [
   { name: "ext4", fileSystem: "ext4", bus: "virtio" },
   { name: "xfs", fileSystem: "xfs", bus: "virtio" },
   { name: "mapped", fileSystem: "ext4", bus: "virtio" },
-  { name: "flash", fileSystem: "ext4", bus: "sata", rotationRate: 1 },
-  { name: "platters", fileSystem: "ext4", bus: "sata", rotationRate: 7200 },
+  { name: "flash", fileSystem: "ext4", bus: "sata", rotationRate: 1, model: "flash" },
+  { name: "platters", fileSystem: "ext4", bus: "sata", rotationRate: 7200, model: "platters" },
 ];
 
 /** Sparse: an image costs what is written to it. */
@@ -35,12 +37,12 @@ export function diskArguments(): string[] {
   return [
     ...sata,
     ...DISKS.flatMap((disk, index) => {
-      const { name, bus, rotationRate } = disk;
+      const { name, bus, rotationRate, model } = disk;
       const drive = `file=${image(disk)},format=raw,if=none,id=${name},snapshot=on`;
       const device =
         bus === "virtio"
           ? `virtio-blk-pci,drive=${name}`
-          : `ide-hd,drive=${name},bus=sata.${index},rotation_rate=${rotationRate}`;
+          : `ide-hd,drive=${name},bus=sata.${index},rotation_rate=${rotationRate},model=${model}`;
       return ["-drive", drive, "-device", device];
     }),
   ];

@@ -4,7 +4,7 @@ import { build } from "esbuild";
 import { bundleRunner } from "../../conformance/installation.ts";
 import { writeSyntheticModel } from "../../models/synthetic-model.ts";
 import type { Kernel } from "../kernels.ts";
-import { CACHE, cached } from "./cache.ts";
+import { cached } from "./cache.ts";
 import { command } from "./command.ts";
 import { unpackedKernel } from "./debian.ts";
 import { copyModules, type KernelFiles, kernelFiles } from "./modules.ts";
@@ -18,13 +18,18 @@ export interface Image {
   readonly initramfs: string;
 }
 
-/** The kernel, and its first file system: userland, modules and what is tested, one after the other. */
-export async function makeImage(kernel: Kernel): Promise<Image> {
+/**
+ * The kernel, and its first file system: userland, modules and what is tested, one after the other.
+ *
+ * @param folder for what is made anew each time
+ */
+export async function makeImage(kernel: Kernel, folder: string): Promise<Image> {
   const files = kernelFiles(
     unpackedKernel({ name: kernel.suite, arch: kernel.arch }, kernel.package),
   );
-  const layers = [userland(kernel.arch), moduleLayer(kernel, files), await testedLayer(kernel)];
-  const initramfs = join(CACHE, "initramfs");
+  const tested = await testedLayer(kernel, folder);
+  const layers = [userland(kernel.arch), moduleLayer(kernel, files), tested];
+  const initramfs = join(folder, "initramfs");
   rmSync(initramfs, { force: true });
   // Not compressed: emulated, unpacking would take longer than anything else of the boot.
   for (const layer of layers) appendFileSync(initramfs, readFileSync(layer));
@@ -41,8 +46,8 @@ function moduleLayer({ arch }: Kernel, files: KernelFiles): string {
 }
 
 /** The package as npm packs it, and the cases. Made anew each time. */
-async function testedLayer(kernel: Kernel): Promise<string> {
-  const layer = join(CACHE, "tested");
+async function testedLayer(kernel: Kernel, folder: string): Promise<string> {
+  const layer = join(folder, "tested");
   rmSync(layer, { recursive: true, force: true });
   const home = join(layer, "app/node_modules/prefault");
   mkdirSync(home, { recursive: true });
@@ -57,8 +62,9 @@ async function testedLayer(kernel: Kernel): Promise<string> {
   command("tar", ["-xzf", join(layer, filename), "-C", home, "--strip-components=1"]);
   rmSync(join(layer, filename));
   await build({
-    entryPoints: [join(ROOT, "test/kernels/guest/main.ts")],
-    outfile: join(layer, "app/main.mjs"),
+    entryPoints: ["main", "child"].map((name) => join(ROOT, `test/kernels/guest/${name}.ts`)),
+    outdir: join(layer, "app"),
+    outExtension: { ".js": ".mjs" },
     bundle: true,
     format: "esm",
     platform: "node",

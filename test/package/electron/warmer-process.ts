@@ -8,6 +8,7 @@ import type {
   ModelView,
   Status,
 } from "../../../examples/electron/src/ipc.ts";
+import { childEnvironment } from "../../helpers/environment.ts";
 
 const HOST = join(import.meta.dirname, "utility-host.mjs");
 
@@ -31,9 +32,8 @@ export class WarmerProcess {
 
   /** @param script the built `warmer.js` */
   static async start(script: string, env: NodeJS.ProcessEnv = {}): Promise<WarmerProcess> {
-    const { SHARPI_PREFAULT: _, ...inherited } = process.env;
     const child = fork(HOST, [pathToFileURL(script).href], {
-      env: { ...inherited, ...env },
+      env: childEnvironment(env),
       execArgv: [],
       stdio: ["ignore", "inherit", "pipe", "ipc"],
     });

@@ -67,7 +67,7 @@ describe("a hostile profile is used or refused, and nothing else", () => {
     const sound = seeds[kind] ?? Buffer.alloc(0);
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => use(mutate(sound, new Random(seed)))),
-      { numRuns: 400 },
+      { numRuns: 100 },
     );
   });
 
@@ -77,7 +77,7 @@ describe("a hostile profile is used or refused, and nothing else", () => {
       fc.asyncProperty(prefix, fc.uint8Array({ maxLength: 300 }), async (start, rest) =>
         use(Buffer.concat([Buffer.from(start, "latin1"), rest])),
       ),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
@@ -104,7 +104,7 @@ describe("a hostile profile is used or refused, and nothing else", () => {
     );
     await fc.assert(
       fc.asyncProperty(value, async (each) => use(Buffer.from(JSON.stringify(each)))),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });

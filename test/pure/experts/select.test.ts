@@ -72,7 +72,7 @@ describe("a selection within a budget", () => {
           expect(budget.coreBytes + pages).toBeLessThanOrEqual(budget.budgetBytes);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 150 },
     );
   });
 

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseExpertName } from "../../../src/experts/expert-names.ts";
 import type { RoutedLayer } from "../../../src/experts/routed-layers.ts";
 import { expertNumbers, expertSlices, slicesOfExpert } from "../../../src/experts/slices.ts";
+import { parseExpertName } from "../../../src/model/expert-names.ts";
 import type { Model, Tensor } from "../../../src/model/model.ts";
 import { openModel } from "../../../src/model/open-model.ts";
 import { temporaryFolder } from "../../helpers/temporary-folder.ts";

@@ -73,13 +73,13 @@ describe("a verdict", () => {
     expect(worth).toBe("worth it");
   });
 
-  test("grows with the alignOffset", () => {
+  test("grows with the skew", () => {
     const [flat, some, steep] = [0, 0.6, 1.2].map((s) => verdictOf(routed(800, s), 0.3).coverage);
     expect(some ?? 0).toBeGreaterThan(flat ?? 1);
     expect(steep ?? 0).toBeGreaterThan(some ?? 1);
   });
 
-  test("of few samples does not take chance for alignOffset", () => {
+  test("of few samples does not take chance for skew", () => {
     const { coverage, uniform, unranked, worth, sentence } = verdictOf(routed(6, 0), 0.4);
     expect(coverage ?? 0).toBeGreaterThan(unranked + 0.2);
     expect(coverage).toBeCloseTo(uniform ?? 0, 1);

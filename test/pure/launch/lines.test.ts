@@ -1,9 +1,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Launch, readLaunch } from "../../../src/launch/index.ts";
 import { splitShellWords } from "../../../src/launch/shell-words.ts";
+import { onPosix } from "../../helpers/platform.ts";
 
 // Lines as people paste them: from READMEs, compose files, units, threads. `M` is a model.
 
@@ -183,7 +184,7 @@ const LINES: readonly [line: string, placement: object, engine?: string][] = [
   ["my-server -m M -ngl 3", { gpuLayers: 3 }],
 ];
 
-describe("the placement of a pasted line", () => {
+onPosix("the placement of a pasted line", () => {
   test.each(LINES)("%s", async (line, placement, engine = "llama.cpp") => {
     const launch = await read(line);
     expect(launch.engine).toBe(engine);
@@ -196,7 +197,7 @@ describe("the placement of a pasted line", () => {
   test("there are at least sixty of them", () => expect(LINES.length).toBeGreaterThan(60));
 });
 
-describe("where a value comes from", () => {
+onPosix("where a value comes from", () => {
   const env = { LLAMA_ARG_N_GPU_LAYERS: "1", LLAMA_ARG_MODEL: "M" };
   const layers = async (line: string) =>
     (await read(line, { ...env, LLAMA_ARG_MODEL: M })).parts[0]?.placement?.gpuLayers;
@@ -228,7 +229,7 @@ describe("where a value comes from", () => {
   });
 });
 
-describe("what is loaded beside the model", () => {
+onPosix("what is loaded beside the model", () => {
   test("a draft model has flags of its own, and follows --device", async () => {
     const draft = async (flags: string) =>
       (await read(`llama-server -m M -ngl 9 -md DIR/draft.gguf ${flags}`)).parts[1];
@@ -268,7 +269,7 @@ describe("what is loaded beside the model", () => {
   });
 });
 
-describe("what a line says of the server", () => {
+onPosix("what a line says of the server", () => {
   test("where it listens, and how it loads", async () => {
     const line =
       "llama-server -m M --host ::1 --port 9000 --api-prefix /x --no-warmup --defer-experts";
@@ -282,7 +283,7 @@ describe("what a line says of the server", () => {
   });
 });
 
-describe("notes", () => {
+onPosix("notes", () => {
   test.each([
     ["llama-server -m M -ngl 9 --no-mmap", /--no-mmap copies/],
     ["LLAMA_ARG_NO_MMAP=1 llama-server -m M -ngl 9", /LLAMA_ARG_NO_MMAP copies/],
@@ -324,7 +325,7 @@ describe("notes", () => {
   });
 });
 
-describe("lines that are refused", () => {
+onPosix("lines that are refused", () => {
   test.each([
     ["llama-server -m M -ngl auto", /llama-fit-params.*offloaded N\/M/],
     ["llama-server -m M -ngl -1 --fit on", /llama-fit-params/],

@@ -1,10 +1,11 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseFit } from "../../../src/launch/fit-params.ts";
 import { readLaunch } from "../../../src/launch/index.ts";
 import { parseIni } from "../../../src/launch/ini.ts";
+import { onPosix } from "../../helpers/platform.ts";
 
 let folder: string;
 let model: string;
@@ -25,7 +26,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const read = (words: readonly string[], env: Record<string, string> = {}) =>
   readLaunch(words, { env });
 
-describe("-hf", () => {
+onPosix("-hf", () => {
   const hub = (name: string) => at("hub", "models--org--name", "snapshots", "c0ffee", name);
 
   beforeAll(async () => {
@@ -104,7 +105,7 @@ describe("-hf", () => {
   });
 });
 
-describe("--models-preset", () => {
+onPosix("--models-preset", () => {
   test("every section's model has its own placement, over the common one", async () => {
     const preset = await put(
       at("models.ini"),
@@ -158,7 +159,7 @@ c = 4096
   });
 });
 
-describe("files of settings", () => {
+onPosix("files of settings", () => {
   test("koboldcpp's", async () => {
     const draftmodel = await put(at("draft.gguf"));
     const fields = {
@@ -200,7 +201,7 @@ describe("files of settings", () => {
   });
 });
 
-describe.skipIf(process.platform === "win32")("llama-fit-params", () => {
+onPosix("llama-fit-params", () => {
   const tool = async (folderName: string, script: string) => {
     const path = await put(at(folderName, "llama-fit-params"), `#!/bin/sh\n${script}\n`);
     await chmod(path, 0o755);

@@ -1,13 +1,14 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { LLAMA } from "../../../src/launch/llama-options.ts";
 import { placementOfModel } from "../../../src/launch/placement-of-line.ts";
 import { readEnvironment } from "../../../src/launch/read-environment.ts";
 import { readWords } from "../../../src/launch/read-words.ts";
 import { Settings } from "../../../src/launch/settings.ts";
 import { splitShellWords } from "../../../src/launch/shell-words.ts";
+import { onPosix } from "../../helpers/platform.ts";
 
-describe("words of a shell", () => {
+onPosix("words of a shell", () => {
   test.each([
     ["a b  c", [["a", "b", "c"]]],
     ["a 'b c' \"d e\" f\\ g", [["a", "b c", "d e", "f g"]]],
@@ -36,7 +37,7 @@ describe("words of a shell", () => {
   });
 });
 
-describe("any spelling", () => {
+onPosix("any spelling", () => {
   const setting = fc.record(
     {
       gpuLayers: fc.integer({ min: 0, max: 200 }),

@@ -1,6 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { CgroupRoom } from "../../../src/memory/cgroup-room.ts";
 import { madeUpRoot, put } from "../../helpers/made-up-root.ts";
+import { onLinux } from "../../helpers/platform.ts";
 
 const MIB = 1024 ** 2;
 const GROUP = "sys/fs/cgroup/app";
@@ -20,7 +21,7 @@ function group(limits: Readonly<Record<string, number>>, own: number, cache: num
 const look = (root: string, sweptMib: number, readers = 1) =>
   new CgroupRoom(root).look(sweptMib * MIB, readers);
 
-describe("the room in a cgroup", () => {
+onLinux("the room in a cgroup", () => {
   test("is endless without a limit", () => {
     expect(look(madeUpRoot({}), 0)).toEqual({ bytes: Number.POSITIVE_INFINITY });
     const unlimited = madeUpRoot({

@@ -1,6 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { memoryCgroups } from "../../../src/memory/cgroup.ts";
 import { madeUpRoot as tree } from "../../helpers/made-up-root.ts";
+import { onLinux } from "../../helpers/platform.ts";
 
 const MIB = 1024 ** 2;
 const V1 = "sys/fs/cgroup/memory";
@@ -8,7 +9,7 @@ const V2 = "sys/fs/cgroup";
 
 const limits = (root: string) => memoryCgroups(root).map(({ limitBytes }) => limitBytes);
 
-describe("cgroup v2", () => {
+onLinux("cgroup v2", () => {
   test("gives limit, usage and what reclaim can take back", () => {
     const root = tree({
       "proc/self/cgroup": "0::/app\n",
@@ -129,7 +130,7 @@ describe("cgroup v2", () => {
   });
 });
 
-describe("cgroup v1", () => {
+onLinux("cgroup v1", () => {
   test("gives limit, usage and what reclaim can take back, descendants included", () => {
     const root = tree({
       "proc/self/cgroup": "9:name=systemd:/x\n5:memory:/docker/abc\n1:cpu:/x\n0::/\n",
@@ -197,7 +198,7 @@ describe("cgroup v1", () => {
   });
 });
 
-describe("memoryCgroups", () => {
+onLinux("memoryCgroups", () => {
   test("is empty without cgroups, and where nothing is mounted", () => {
     expect(memoryCgroups(tree({}))).toEqual([]);
     expect(memoryCgroups(tree({ "proc/self/cgroup": "0::/app\n" }))).toEqual([]);

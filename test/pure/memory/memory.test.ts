@@ -1,8 +1,9 @@
 import { totalmem } from "node:os";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { shouldRun } from "../../../src/gate.ts";
 import { availableBytes, isMemoryShort, totalBytes } from "../../../src/memory/memory.ts";
 import { madeUpRoot } from "../../helpers/made-up-root.ts";
+import { onLinux } from "../../helpers/platform.ts";
 
 const MIB = 1024 ** 2;
 
@@ -17,7 +18,7 @@ function machine(files: Readonly<Record<string, string>>): string {
   });
 }
 
-describe("memory", () => {
+onLinux("memory", () => {
   test("is at most what the machine has", () => {
     expect(totalBytes()).toBeGreaterThan(0);
     expect(totalBytes()).toBeLessThanOrEqual(totalmem());

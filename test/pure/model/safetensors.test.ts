@@ -175,11 +175,14 @@ describe("an index of shards", () => {
     expect((await openModel(path)).notes).toEqual([expect.stringContaining("the tensor absent")]);
   });
 
-  test("that is no regular file is refused before a byte of it is read", async () => {
-    const path = join(folder, "pipe.safetensors.index.json");
-    execFileSync("mkfifo", [path]);
-    await expect(openModel(path)).rejects.toMatchObject({ code: "PREFAULT_NOT_A_FILE" });
-  });
+  test.skipIf(process.platform === "win32")(
+    "that is no regular file is refused before a byte of it is read",
+    async () => {
+      const path = join(folder, "pipe.safetensors.index.json");
+      execFileSync("mkfifo", [path]);
+      await expect(openModel(path)).rejects.toMatchObject({ code: "PREFAULT_NOT_A_FILE" });
+    },
+  );
 
   test.each([
     ["no weight_map", undefined],

@@ -122,7 +122,7 @@ describe("whatever an archive claims", () => {
           }
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 100 },
     );
   });
 });

@@ -91,7 +91,7 @@ test("the CPU passes have copies, and what they do not read", () => {
 
 test("reasons name the part", () => {
   const made = plan("llama.cpp", shape, { gpuLayers: 99, cpuMoe: true });
-  expect(made.runs[0]?.regions.map(({ reason }) => reason)).toContain(
+  expect(made.runs[1]?.regions.map(({ reason }) => reason)).toContain(
     "routed experts by --cpu-moe",
   );
   const query = made.elsewhere.find(({ tensor }) => tensor.name === "blk.0.attn_q.weight");

@@ -56,8 +56,9 @@ describe("what a pass cannot do without is strict, what only the sweep wants is 
   });
 });
 
-// Time is a matter for the benchmarks; what keeps it short is one hash probe a tensor or so.
-test.each(PASS_NAMES)("%s plans a model of 100,000 tensors in linearly many look-ups", (pass) => {
+// Time is a matter for the benchmarks; what keeps it short is one hash probe a tensor or so. A number
+// that grew with its square would be a thousand times more for this many tensors.
+test.each(PASS_NAMES)("%s plans a model of 10,000 tensors in linearly many look-ups", (pass) => {
   const gdn = pass.endsWith("gdn");
   const lookups = (layers: number, planned: PassName) => {
     const model = indexModel(modelOf({ layers, experts: 4, shared: true, gdn }));
@@ -67,8 +68,8 @@ test.each(PASS_NAMES)("%s plans a model of 100,000 tensors in linearly many look
     find.mockRestore();
     return { count, tensors: model.index.tensors.length, made };
   };
-  const large = lookups(6300, pass);
-  expect(large.tensors).toBeGreaterThan(100_000);
+  const large = lookups(640, pass);
+  expect(large.tensors).toBeGreaterThan(10_000);
   expect(large.count).toBeLessThan(2 * large.tensors);
   const places = large.made.runs.reduce((sum, { regions }) => sum + regions.length, 0);
   expect(places + large.made.elsewhere.length).toBe(large.tensors);

@@ -1,0 +1,25 @@
+import type { Gate } from "../gate.ts";
+import { parseExpertName } from "../model/expert-names.ts";
+import type { PassRun, PlannedTensor } from "./pass.ts";
+
+/**
+ * Divides what stays on the CPU into what every token reads and the routed experts, of which a token
+ * reads a few. Each has a gate of its own, so that the first is warmed also where the second does not
+ * fit. A run without tensors is left out.
+ *
+ * @param gate of the core. Experts are compared with the memory that is free by then
+ */
+export function coreAndExperts(
+  label: string,
+  gate: Gate,
+  regions: readonly PlannedTensor[],
+): PassRun[] {
+  const isExpert = ({ tensor }: PlannedTensor) => parseExpertName(tensor.name) !== undefined;
+  const core = regions.filter((region) => !isExpert(region));
+  const experts = regions.filter(isExpert);
+  const runs: PassRun[] = [
+    { name: "core", label, gate, regions: core },
+    { name: "experts", label: `${label} experts`, gate: "fits-in-free-ram", regions: experts },
+  ];
+  return runs.filter((run) => run.regions.length > 0);
+}

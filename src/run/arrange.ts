@@ -1,0 +1,127 @@
+import type { Shim } from "../../shims/index.ts";
+import { checkProfile } from "../experts/check-profile.ts";
+import { findImatrix } from "../experts/find-imatrix.ts";
+import type { Profile } from "../experts/profile.ts";
+import { readProfile } from "../experts/read-profile.ts";
+import type { Verdict } from "../experts/verdict.ts";
+import { availableBytes } from "../memory/memory.ts";
+import type { ResolvedOptions } from "../options.ts";
+import type { FilesRun, Run } from "../target/run.ts";
+import { modelRuns, type ResolvedTarget } from "../target/target.ts";
+import { formatBytes } from "../units.ts";
+import { chooseWithin } from "./choose.ts";
+import { askGate } from "./gate.ts";
+
+/** A target whose runs are those that will be executed. */
+export interface ArrangedTarget extends ResolvedTarget {
+  /** Bytes that may become resident; `null` without a budget. */
+  readonly budgetBytes: number | null;
+  /** What the budget and the profile bring, for each model with routed experts. */
+  readonly verdicts: readonly Verdict[];
+}
+
+/**
+ * Fits a target to the machine: chooses within a budget where there is one, and divides a model that does
+ * not fit as a whole into what every token reads and its routed experts.
+ *
+ * @throws {@link PrefaultError} what {@link readProfile} and {@link checkProfile} throw
+ */
+export async function arrange(
+  target: ResolvedTarget,
+  options: ResolvedOptions,
+  shim: Shim,
+): Promise<ArrangedTarget> {
+  if (options.budget !== undefined) return withinBudget(target, options, shim);
+  const runs = divided(target, options, shim);
+  const experts = runs.find((run) => run.kind === "files" && run.name === "experts");
+  const notes = experts !== undefined && runs !== target.runs ? [adviceOn(experts)] : [];
+  return { ...target, runs, notes: [...target.notes, ...notes], budgetBytes: null, verdicts: [] };
+}
+
+/** For a person whose model does not fit. */
+function adviceOn(experts: Run): string {
+  return (
+    `the routed experts (${formatBytes(bytesOf(experts))}) do not fit beside what every token reads: ` +
+    "--budget auto warms as many of them as fit, and --profile FILE those that are used most"
+  );
+}
+
+/** The runs of a target without a budget: exact, and divided by use, where they do not all fit. */
+function divided(target: ResolvedTarget, options: ResolvedOptions, shim: Shim): readonly Run[] {
+  const bytes = target.runs.reduce((sum, run) => sum + bytesOf(run), 0);
+  const gate = target.runs.find((run) => run.kind === "files")?.gate;
+  if (askGate({ bytes, residentBytes: 0, gate }, options, shim).run) return target.runs;
+  const [model, ...others] = target.models;
+  const parts = model !== undefined && others.length === 0 ? modelRuns(model) : [];
+  // A dense model has no experts: the whole of it is asked of the gate again, and skipped.
+  const runs = parts.length > 1 ? parts.map((run) => like(run, target.runs)) : target.runs;
+  return runs.map((run) => (run.kind === "files" ? { ...run, isExact: true } : run));
+}
+
+async function withinBudget(
+  target: ResolvedTarget,
+  options: ResolvedOptions,
+  shim: Shim,
+): Promise<ArrangedTarget> {
+  const budgetBytes = budgetOf(options, shim);
+  const profile = await profileOf(options);
+  const whole = target.models.flatMap((model) => modelRuns(model));
+  const runs = whole.length > 0 ? whole.map((run) => like(run, target.runs)) : target.runs;
+  const chosen = chooseWithin(
+    runs,
+    { budgetBytes, pageBytes: shim.pageBytes },
+    (model) => profile && checkProfile(profile, model),
+  );
+  const offers = profile === null ? await offersFor(target, options) : [];
+  const spent = `a budget of ${formatBytes(budgetBytes)}`;
+  return {
+    ...target,
+    runs: chosen.runs,
+    budgetBytes,
+    verdicts: chosen.verdicts,
+    notes: [
+      ...target.notes,
+      ...(profile?.notes ?? []),
+      ...offers,
+      ...chosen.notes.map((note) => `${spent}: ${note}`),
+    ],
+  };
+}
+
+/** An imatrix beside the model says which experts are used most. It is offered, and not used unasked. */
+async function offersFor(
+  { models, runs }: ResolvedTarget,
+  { signal }: ResolvedOptions,
+): Promise<string[]> {
+  const source = runs.find((run) => run.kind === "files" && run.name === "experts");
+  const model = source?.kind === "files" ? source.source?.model : models[0];
+  const path = model?.files[0]?.path;
+  if (model === undefined || path === undefined) return [];
+  const [offer] = await findImatrix(path, model, { signal });
+  return offer === undefined
+    ? []
+    : [`${offer.path} says which experts are used most: give it as --profile to rank them`];
+}
+
+/** Bytes that may become resident now: the least of what was asked for and what the gate allows. */
+function budgetOf({ budget, reserveBytes }: ResolvedOptions, shim: Shim): number {
+  if (typeof budget === "number") return budget;
+  const allowed = Math.floor(availableBytes(0, shim.memory()) / 10) * 8;
+  return Math.max(0, allowed - reserveBytes);
+}
+
+async function profileOf({ profile, signal }: ResolvedOptions): Promise<Profile | null> {
+  if (profile === undefined) return null;
+  return typeof profile === "string" ? readProfile(profile, { signal }) : profile;
+}
+
+/** Opened through the same set of files as the runs of the target. */
+function like(run: FilesRun, runs: readonly Run[]): FilesRun {
+  const files = runs.find((each) => each.kind === "files")?.files;
+  return files === undefined ? run : { ...run, files };
+}
+
+function bytesOf(run: Run): number {
+  if (run.kind !== "files") return 0;
+  return run.regions.reduce((sum, { byteLength = 0 }) => sum + byteLength, 0);
+}
