@@ -1,44 +1,36 @@
-import {
-  type Container,
-  isContainerTool,
-  type Mount,
-  readContainer,
-  volumeOf,
-} from "./containers.ts";
+import { ASSIGNMENT, beforeProgram, collect } from "./before-program.ts";
+import { type Container, isContainerTool, type Mount, readContainer } from "./containers.ts";
 import { type EngineName, engineOfImage, programAt, programName } from "./engines.ts";
-import { splitShellWords } from "./shell-words.ts";
+import { type Environment, splitShellWords } from "./shell-words.ts";
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** A command line, without what stands around the engine's own arguments. */
+/** A command line of an engine, with prefixes and container options taken apart. */
 export interface CommandLine {
   readonly engine: EngineName;
   /** As it was written, or the name of the image. */
   readonly program: string;
-  /** It is no program that is known: its flags are taken to be llama.cpp's. */
+  /** The program is unknown: its flags are read as llama.cpp's. */
   readonly isGuess: boolean;
   readonly args: readonly string[];
-  /** Assignments of the line: `A=B program`, `env A=B`, `-e A=B`. */
+  /** Variables that the line sets: `A=B program`, `env A=B`, `-e A=B`. */
   readonly env: Readonly<Record<string, string>>;
-  /** Files of assignments, weaker than `env`. */
+  /** Files of variables, which are weaker than `env`. */
   readonly envFiles: readonly string[];
-  /** A container sees of the caller's environment only what the line hands on; so does `env -i`. */
+  /** The engine does not get the caller's environment: in a container, and under `env -i`. */
   readonly hidesEnvironment: boolean;
   readonly mounts: readonly Mount[];
-  /** Where relative paths begin, when the line says so. */
+  /** The folder of relative paths, when the line sets it. */
   readonly folder: string | undefined;
 }
 
-const ASSIGNMENT = /^[A-Za-z_]\w*=/;
 const MODEL_FLAG =
   /^(-m|--model|-hf|-hfr|--hf-repo|-mu|--model-url|-dr|--docker-repo|--models-preset|--models-dir|--config|--config_file)(=|$)|^LLAMA_ARG_(MODEL|HF_REPO|MODELS_PRESET)=/;
-/** What people write before a program. */
+/** Programs that start another program. */
 const PREFIX =
   /^(sudo|doas|env|nohup|nice|ionice|chrt|numactl|taskset|systemd-run|setsid|time|timeout|stdbuf|exec|command|caffeinate|python[\d.]*|py|uv|uvx|conda|mamba|poetry|pipenv|srun|screen|tmux|sh|bash|zsh|dash|strace|prime-run|gamemoderun|apptainer|singularity|toolbox|distrobox)$/;
 
 /**
- * Whether words are a command line of an engine rather than names of files: they begin with a known
- * program, with assignments or prefixes before one, or they are one word that holds such a line.
+ * Whether words are a command line of an engine and not names of files: they begin with a known program,
+ * or with assignments or prefixes before one, or they are one word with such a line.
  */
 export function startsCommand(words: readonly string[], env: Environment): boolean {
   const first = words[0] ?? "";
@@ -53,22 +45,22 @@ export function startsCommand(words: readonly string[], env: Environment): boole
     : isPrefix && readCommandLine(words, env)?.isGuess === false;
 }
 
-/** Whether some word says which model is loaded. */
+/** Whether some word names the model. */
 export function namesModel(words: readonly string[]): boolean {
   return words.some((word) => MODEL_FLAG.test(word));
 }
 
 /**
- * Finds the engine in a command line, and what the words before it say.
+ * Finds the engine in a command line, and reads the words before it.
  *
- * @returns `undefined` for words without any
+ * @returns `undefined` for words without an engine
  */
 export function readCommandLine(
   given: readonly string[],
   env: Environment,
 ): CommandLine | undefined {
   const [first = "", ...rest] = given;
-  // As a systemd unit has it, with the marks that may stand before the program.
+  // The line of a systemd unit, with the prefixes that may stand before the program.
   const words = /^ExecStart=/.test(first)
     ? [first.replace(/^ExecStart=[-@:+!|]*/, ""), ...rest].filter((word) => word !== "")
     : given;
@@ -76,7 +68,7 @@ export function readCommandLine(
   return readWords(words, env);
 }
 
-/** A whole line in one word, of which one command starts the engine. */
+/** Reads one word with a whole line, of which one command starts the engine. */
 function readText(text: string, env: Environment): CommandLine | undefined {
   let folder: string | undefined;
   const exported: Record<string, string> = {};
@@ -123,8 +115,8 @@ function readWords(words: readonly string[], env: Environment): CommandLine | un
 }
 
 /**
- * The program among words that look like one: `systemd-run -u llama-server llama-server …` has it as
- * the name of a unit first. The value of a flag counts only where nothing else does: `sudo -E …`.
+ * The index of the program among words that look like one. The value of a flag is skipped if another word
+ * follows: in `systemd-run -u llama-server llama-server …` the first is the name of a unit.
  */
 function programIndex(words: readonly string[], start: number, env: Environment): number {
   for (let at = start; at < words.length; at++) {
@@ -144,7 +136,7 @@ function isProgram(words: readonly string[], at: number, env: Environment): bool
   );
 }
 
-/** A program that is not known, or arguments alone: read as llama.cpp's if they name a model. */
+/** Reads an unknown program, or arguments alone, as llama.cpp's if they name a model. */
 function guessed(words: readonly string[]): CommandLine | undefined {
   if (!namesModel(words)) return undefined;
   const flagsAt = words.findIndex((word) => word.startsWith("-"));
@@ -152,27 +144,6 @@ function guessed(words: readonly string[]): CommandLine | undefined {
   const before = beforeProgram(words.slice(0, at));
   const program = words.slice(0, at).findLast((word) => !ASSIGNMENT.test(word)) ?? "";
   return { ...before, engine: "llama.cpp", program, isGuess: true, args: words.slice(at) };
-}
-
-/** Assignments and mounts of the words that stand before a program. */
-function beforeProgram(words: readonly string[]) {
-  const env: Record<string, string> = {};
-  const mounts: Mount[] = [];
-  collect(env, words);
-  words.forEach((word, at) => {
-    const next = words[at + 1] ?? "";
-    if (/^(-B|--bind|-v|--volume)$/.test(word)) mounts.push(...volumeOf(next));
-    if (/^--(setenv|env)=/.test(word)) collect(env, [word.replace(/^--(setenv|env)=/, "")]);
-  });
-  const isEmptied = words.some((word) => programName(word) === "env") && words.includes("-i");
-  return { env, envFiles: [], hidesEnvironment: isEmptied, mounts, folder: undefined };
-}
-
-function collect(env: Record<string, string>, words: readonly string[]): void {
-  for (const word of words) {
-    const equals = word.indexOf("=");
-    if (ASSIGNMENT.test(word)) env[word.slice(0, equals)] = word.slice(equals + 1);
-  }
 }
 
 function inContainer(container: Container, callerEnv: Environment): CommandLine | undefined {
@@ -197,7 +168,7 @@ function inContainer(container: Container, callerEnv: Environment): CommandLine 
   return { ...known, engine: "llama.cpp", isGuess: true, args };
 }
 
-/** llama.cpp's `full` image is told by its first argument which tool to run. */
+/** The first argument of llama.cpp's `full` image is the tool to run. */
 function withoutTool(words: readonly string[]): readonly string[] {
   const isTool = /^(--server|-s|--run|-r|--run-legacy|-l|--bench|-b|--perplexity|-p)$/;
   return isTool.test(words[0] ?? "") && words.length > 1 ? words.slice(1) : words;

@@ -1,17 +1,18 @@
 import { programName } from "./engines.ts";
+import type { Environment } from "./shell-words.ts";
 
-/** A folder of the host that a container sees under another name. */
+/** A folder of the host that is mounted in a container. */
 export interface Mount {
   readonly host: string;
   readonly container: string;
 }
 
-/** What `docker run` and its twins say before the command that runs inside. */
+/** The options of `docker run` and similar commands, and the command that runs inside. */
 export interface Container {
   readonly image: string;
   /** `--entrypoint`. */
   readonly entrypoint: string | undefined;
-  /** What follows the image. */
+  /** The words after the image. */
   readonly words: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** `--env-file`, in order. */
@@ -21,7 +22,7 @@ export interface Container {
   readonly folder: string | undefined;
 }
 
-/** Flags of `docker run`, `podman run` and `nerdctl run` that take no value. All others take one. */
+/** Flags of `docker run`, `podman run` and `nerdctl run` without a value. All others take one. */
 const BARE = new Set(
   (
     "--detach --interactive --tty --rm --privileged --init --publish-all --read-only --replace --rmi " +
@@ -30,19 +31,19 @@ const BARE = new Set(
   ).split(" "),
 );
 const BARE_LETTERS = /^-[ditPq]+$/;
-/** `-eNAME=VALUE`: the value may follow its letter at once. */
+/** `-eNAME=VALUE`: the value may follow its letter directly. */
 const GLUED = /^-([evpwumchlaE])(.+)$/;
 
 /**
  * Reads a `docker run`, `create` or `exec` line.
  *
  * @param words from the program's name on
- * @param callerEnv what `-e NAME` without a value hands on
- * @returns `undefined` for any other line, also of docker's
+ * @param callerEnv gives the value of `-e NAME` without a value
+ * @returns `undefined` for any other line, also for other commands of docker
  */
 export function readContainer(
   words: readonly string[],
-  callerEnv: Readonly<Record<string, string | undefined>>,
+  callerEnv: Environment,
 ): Container | undefined {
   if (!isContainerTool(words[0] ?? "")) return undefined;
   const verb = words[1] === "container" ? 2 : 1;
@@ -93,18 +94,14 @@ function optionOf(word: string, next: string) {
   return { flag: word, value: next, usedNext: true };
 }
 
-function assign(
-  env: Record<string, string>,
-  text: string,
-  callerEnv: Readonly<Record<string, string | undefined>>,
-): void {
+function assign(env: Record<string, string>, text: string, callerEnv: Environment): void {
   const equals = text.indexOf("=");
   const name = equals < 0 ? text : text.slice(0, equals);
   const value = equals < 0 ? callerEnv[name] : text.slice(equals + 1);
   if (value !== undefined) env[name] = value;
 }
 
-/** `host:container[:options]`; a volume with a name has no folder that could be known. */
+/** `host:container[:options]`; a named volume is skipped, since its folder is not known. */
 export function volumeOf(text: string): Mount[] {
   const found = /^((?:[A-Za-z]:[\\/])?[^:]*):([^:]+)(?::[^:]*)?$/.exec(text);
   const [, host = "", container = ""] = found ?? [];
@@ -123,7 +120,7 @@ function mountOf(text: string): Mount[] {
   return host === undefined || container === undefined ? [] : volumeOf(`${host}:${container}`);
 }
 
-function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+function definedOnly(env: Environment): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );

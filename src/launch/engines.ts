@@ -1,6 +1,6 @@
 import type { PassName } from "../passes/index.ts";
 
-/** An engine whose command line is understood. */
+/** An engine whose command line can be read. */
 export type EngineName =
   | "llama.cpp"
   | "ik_llama.cpp"
@@ -11,7 +11,7 @@ export type EngineName =
   | "llamafile"
   | "ollama";
 
-/** A program in a list of words. */
+/** A program of an engine in a list of words. */
 export interface FoundProgram {
   readonly engine: EngineName;
   /** As it was written. */
@@ -27,7 +27,7 @@ const LLAMA_TOOLS =
   "cvector-generator|gritlm|save-load-state|diffusion-cli|server-impl";
 /** `llama-server`, and builds of it such as `llama-server-cuda` or `llama-server-b9860`. */
 const LLAMA = new RegExp(`^(ik[-_])?llama[-_](${LLAMA_TOOLS})(?:[-_.].*)?$`);
-/** `llama serve` and the like, since llama.cpp has one program for all. */
+/** Commands of llama.cpp's program for all tools, such as `llama serve`. */
 const LLAMA_COMMANDS = /^(serve|server|cli|run|chat|completion|bench|perplexity)$/;
 const KOBOLDCPP = /^koboldcpp(?:[-_.].*)?$/;
 const LLAMAFILE = /\.llamafile$|^llamafile(?:[-_.]?\d.*)?$/;
@@ -39,7 +39,7 @@ export function programName(word: string): string {
   return name.toLowerCase().replace(/\.exe$/, "");
 }
 
-/** The program that stands at a place in the words, if it is one of an engine. */
+/** The program at an index of the words, if it is one of an engine. */
 export function programAt(words: readonly string[], at: number): FoundProgram | undefined {
   const word = words[at] ?? "";
   const name = programName(word);
@@ -62,12 +62,12 @@ export function programAt(words: readonly string[], at: number): FoundProgram | 
     if (tool[2] === "run") return found("llama-run");
     return found("llama.cpp");
   }
-  // What llama-cli and llama-server were called until June 2024: too common without a folder.
+  // The names of llama-cli and llama-server until June 2024. Too common without a folder.
   if (/[/\\]/.test(word) && /^(main|server)$/.test(name)) return found("llama.cpp");
   return undefined;
 }
 
-/** The engine of a container's image, when its name says so. */
+/** The engine of a container's image, by the name of the image. */
 export function engineOfImage(image: string): EngineName | undefined {
   const name = image.toLowerCase();
   if (/ik[-_]?llama/.test(name)) return "ik_llama.cpp";
@@ -78,7 +78,7 @@ export function engineOfImage(image: string): EngineName | undefined {
   return /(^|\/)ollama/.test(name) ? "ollama" : undefined;
 }
 
-/** The rules by which an engine divides a model. */
+/** The pass with the placement rules of an engine. */
 export function passOf(engine: EngineName): PassName {
   return engine === "ik_llama.cpp" ? "ik_llama.cpp" : "llama.cpp";
 }

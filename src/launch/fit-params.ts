@@ -3,13 +3,13 @@ import { access, constants } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import type { TensorOverride } from "../passes/index.ts";
 import { parseOverrides } from "../passes/index.ts";
-import type { Environment } from "./command-line.ts";
 import { LLAMA } from "./llama-options.ts";
 import type { OptionName } from "./options.ts";
 import type { Settings } from "./settings.ts";
+import type { Environment } from "./shell-words.ts";
 import { splitShellWords } from "./shell-words.ts";
 
-/** Where llama.cpp would put a model that is loaded now. */
+/** The placement that llama.cpp would choose for a model now. */
 export interface Fit {
   /** Negative: all. */
   readonly gpuLayers: number;
@@ -17,10 +17,10 @@ export interface Fit {
 }
 
 const NAME = "llama-fit-params";
-/** It reads the header and asks the devices, which takes seconds; a device may hang. */
+/** It reads the header and asks the devices, which takes some seconds. A device may hang. */
 const LIMIT_MS = 60_000;
 
-/** What bears on how much of the device's memory is left for weights. */
+/** Options that change how much memory of the devices is left for weights. */
 const HANDED_ON: readonly OptionName[] = [
   "ctx",
   "batch",
@@ -55,15 +55,13 @@ export async function findFitParams(
 }
 
 async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
-/** The arguments that ask about a model as it would be loaded. */
+/** The arguments of `llama-fit-params` for a model with the settings of a line. */
 export function fitArguments(model: string, settings: Settings): string[] {
   const args = ["-m", model];
   for (const name of HANDED_ON) {
@@ -77,9 +75,9 @@ export function fitArguments(model: string, settings: Settings): string[] {
 }
 
 /**
- * Asks `llama-fit-params` where the layers go.
+ * Runs `llama-fit-params`.
  *
- * @returns the answer, or a sentence why there is none
+ * @returns the placement, or a sentence on why there is none
  */
 export async function askFitParams(
   tool: string,
@@ -118,7 +116,7 @@ export function parseFit(output: string): Fit | undefined {
   };
   const gpuLayers = Number(after("-ngl"));
   if (!Number.isSafeInteger(gpuLayers)) return undefined;
-  // Unquoted, a backslash of a regex would be taken for the shell's.
+  // Taken from the line as it is: the words of a shell lose the backslashes of a regex.
   const quoted = /-ot\s+"([^"]*)"/.exec(line)?.[1] ?? /-ot\s+(\S+)/.exec(line)?.[1];
   const overrides = quoted === undefined ? [] : parseOverrides(quoted);
   return {

@@ -1,6 +1,6 @@
-import { usage } from "./read-options.ts";
+import { usage } from "./given.ts";
 
-/** A section of a preset file: what stands in front of the first header has an empty name. */
+/** A section of a preset file. Entries before the first header are in one with an empty name. */
 export interface Section {
   readonly name: string;
   readonly entries: readonly (readonly [key: string, value: string])[];
@@ -8,7 +8,7 @@ export interface Section {
 
 /**
  * Parses a preset file of llama-server: `[name]`, `key = value`, and comments after `;` or `#`, also
- * behind a value. A section that is given twice counts as it stands last, and so does a key.
+ * after a value. Of two sections of one name the last counts, and of two equal keys too.
  *
  * @param path for messages
  * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for any other line, with its number

@@ -1,8 +1,8 @@
 import type { LlamaPlacement, PassName } from "../passes/index.ts";
-import type { Environment } from "./command-line.ts";
 import type { EngineName } from "./engines.ts";
+import type { Environment } from "./shell-words.ts";
 
-/** What a file is to the engine. */
+/** How the engine uses a file. */
 export type LaunchRole =
   | "model"
   | "draft"
@@ -20,35 +20,35 @@ export interface LaunchPart {
   /** `undefined`: the engine reads the whole file. */
   readonly placement: LlamaPlacement | undefined;
   readonly pass: PassName;
-  /** Sentences for the plan. */
+  /** Remarks for the plan, one sentence each. */
   readonly notes: readonly string[];
 }
 
-/** What a command line, its environment and its preset say: what is loaded, and how. */
+/** The files that a command line with its environment and presets loads, and how. */
 export interface Launch {
   readonly engine: EngineName;
-  /** As the line has it. */
+  /** As it is written in the line. */
   readonly program: string;
   readonly parts: readonly LaunchPart[];
-  /** Sentences about the line as a whole: what was not understood, and what copies the weights. */
+  /** Remarks on the line as a whole: unknown options, and options that copy the weights. */
   readonly notes: readonly string[];
-  /** Where the server listens, when the line says so. */
+  /** The address of the server, when the line gives it. */
   readonly host: string | undefined;
   readonly port: number | undefined;
   readonly apiPrefix: string | undefined;
-  /** The engine runs once over the whole model before it is ready. */
+  /** The engine computes one batch with the whole model before it is ready. */
   readonly warmsUp: boolean;
   /** ik_llama.cpp's `--defer-experts`: the mapping is not populated at load. */
   readonly defersExperts: boolean;
 }
 
-/** What reading a line needs besides the line. */
+/** What is needed to read a line besides its words. */
 export interface LaunchContext {
   /** The environment that the engine would be started in. */
   readonly env: Environment;
-  /** What the user knows better than the line: each field of it goes before the line's. */
+  /** Placement that the user gives: each field replaces that of the line. */
   readonly placement?: LlamaPlacement;
-  /** Files that stand for the line's model, which may then be missing. */
+  /** Files that replace the model of the line, whose file may then be missing. */
   readonly operands?: readonly string[];
   readonly signal?: AbortSignal;
 }

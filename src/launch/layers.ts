@@ -1,12 +1,13 @@
 import type { LlamaPlacement } from "../passes/index.ts";
 import type { EngineName } from "./engines.ts";
 import { askFitParams, findFitParams, fitArguments } from "./fit-params.ts";
-import { hasOverrides, type LayerCount, type LinePlacement } from "./placement-of-line.ts";
-import { usage } from "./read-options.ts";
+import { usage } from "./given.ts";
+import type { LayerCount } from "./layer-count.ts";
+import { hasOverrides, type LinePlacement } from "./placement-of-line.ts";
 import type { Reading } from "./reading.ts";
 import type { Settings } from "./settings.ts";
 
-/** Puts a number in place of layers that the engine would choose. */
+/** Decides the number of GPU layers: by the user, by the line, or by `llama-fit-params`. */
 export async function decideLayers(
   reading: Reading,
   path: string,
@@ -35,7 +36,7 @@ export async function decideLayers(
     if (typeof fit !== "string") {
       return {
         placement: { ...merged, gpuLayers: fit.gpuLayers, overrides: fit.overrides },
-        notes: [`the layers are as ${tool} answers now: -ngl ${fit.gpuLayers}`],
+        notes: [`the layers are those that ${tool} gives now: -ngl ${fit.gpuLayers}`],
       };
     }
     if (layers.kind === "auto") throw usage(`${layers.by}: ${fit}; ${GIVE_THE_NUMBER}`);
@@ -48,16 +49,16 @@ export async function decideLayers(
 const GIVE_THE_NUMBER =
   'give the number that the engine logs as "offloaded N/M layers", as -ngl N before --';
 
-/** What to do about layers that only the engine knows. */
+/** The message for a number of layers that only the engine knows. */
 export function adviceOn(layers: LayerCount & { kind: "auto" }, engine: EngineName): string {
   const says = `${layers.by}: the engine decides by the free VRAM while it loads`;
   return engine === "llama.cpp"
-    ? `${says}. Install llama-fit-params, which comes with llama.cpp, on PATH or beside the engine, and it ` +
-        `is asked; or ${GIVE_THE_NUMBER}`
+    ? `${says}. Install llama-fit-params, which comes with llama.cpp, on PATH or beside the engine, so that ` +
+        `prefault can ask it; or ${GIVE_THE_NUMBER}`
     : `${says}; ${GIVE_THE_NUMBER}`;
 }
 
-/** Said where no number of layers was given. */
+/** The note on a line without a number of layers. */
 export function openLayersNote(engine: EngineName, placement: LlamaPlacement): string {
   const taken = "no -ngl was given, so every layer is taken to be on the CPU; ";
   if (engine === "llama.cpp" && hasOverrides(placement)) {

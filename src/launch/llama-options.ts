@@ -1,8 +1,8 @@
 import { type OptionName, type OptionSpec, type OptionTable, option, words } from "./options.ts";
 
 /**
- * The flags of llama.cpp's tools (`common/arg.cpp`), those that were removed in 2026 and those that
- * ik_llama.cpp has besides, with the environment variables that mean the same.
+ * The flags of llama.cpp's tools (`common/arg.cpp`), with those that were removed in 2026 and those of
+ * ik_llama.cpp, and the environment variables of the same meaning.
  */
 export const LLAMA_OPTIONS: Readonly<Partial<Record<OptionName, OptionSpec>>> = {
   model: option("value", "-m --model", "MODEL"),
@@ -105,7 +105,7 @@ export const LLAMA_OPTIONS: Readonly<Partial<Record<OptionName, OptionSpec>>> = 
   apiPrefix: option("value", "--api-prefix", "API_PREFIX"),
 };
 
-/** Taken from llama-server's, llama-cli's and ik_llama.cpp's own help. */
+/** From the help of llama-server, llama-cli and ik_llama.cpp. */
 const OTHER_VALUED = words(`
   -t --threads -tb --threads-batch -C --cpu-mask -Cr --cpu-range --cpu-strict --prio --poll -Cb
   --cpu-mask-batch -Crb --cpu-range-batch --cpu-strict-batch --prio-batch --poll-batch -n --predict
@@ -158,7 +158,7 @@ export const LLAMA: OptionTable = {
   otherBare: new Set(OTHER_BARE),
 };
 
-/** Flags that ik_llama.cpp alone has. llama.cpp refuses to start with them. */
+/** Flags that only ik_llama.cpp has: llama.cpp does not start with them. */
 const OF_IK = new Set(
   words(`
     -rtr --run-time-repack -fmoe --fused-moe -no-fmoe --no-fmoe --no-fused-moe -mla --mla-use -amb
@@ -172,7 +172,7 @@ const OF_IK = new Set(
   `),
 );
 
-/** Whether arguments hold a flag that only ik_llama.cpp knows. */
+/** Whether arguments hold a flag that only ik_llama.cpp has. */
 export function isOfIk(args: readonly string[]): boolean {
   return args.some((word, at) => {
     const flag = word.startsWith("--") ? word.replaceAll("_", "-") : word;

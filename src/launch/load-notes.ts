@@ -3,7 +3,7 @@ import type { Settings } from "./settings.ts";
 
 const HELPS_LOAD = "copies the weights out of the mapping: warming them helps the load only";
 
-/** Sentences about what the engine does to the mapping while it loads. */
+/** Notes on options that make the engine copy the weights or bypass the page cache. */
 export function loadNotes(engine: EngineName, settings: Settings): string[] {
   const notes: string[] = [];
   const mode = settings.last("loadMode");
@@ -14,7 +14,7 @@ export function loadNotes(engine: EngineName, settings: Settings): string[] {
     const by = mode === undefined ? settings.last("directIo")?.by : `${mode.by} dio`;
     notes.push(`${by} reads past the page cache: warming does not help the load`);
   }
-  // The load mode took the place of these.
+  // The load mode replaces these options.
   if (mode === undefined) notes.push(...olderNotes(engine, settings));
   for (const name of ["runTimeRepack", "mergeUpGate", "mergeQkv", "hugePages"] as const) {
     if (settings.isOn(name) === true) notes.push(`${settings.last(name)?.by} ${HELPS_LOAD}`);
@@ -36,7 +36,7 @@ function olderNotes(engine: EngineName, settings: Settings): string[] {
   const isMapped = settings.isOn("mmap");
   if (isMapped === false) {
     const { by, value } = settings.last("mmap") ?? { by: "", value: "" };
-    // A flag that is itself the negation says all.
+    // A negated flag such as --no-mmap needs no value in the note.
     notes.push(`${/no/i.test(by) ? by : `${by} ${value}`} ${HELPS_LOAD}`);
   } else if (engine === "koboldcpp" && isMapped === undefined) {
     notes.push(`koboldcpp without --usemmap ${HELPS_LOAD}`);

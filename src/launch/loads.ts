@@ -1,16 +1,17 @@
+import { usage } from "./given.ts";
 import { parseIni } from "./ini.ts";
-import { readKeys, usage } from "./read-options.ts";
+import { readKeys } from "./read-keys.ts";
 import { noteUnknown, type Reading } from "./reading.ts";
 import { Settings } from "./settings.ts";
 
-/** One thing that the line loads: a line has one, a preset file one for each section. */
+/** One model that the line loads: a line has one, a preset file one for each section. */
 export interface Load {
   /** For notes, when there are several. */
   readonly name: string;
   readonly settings: Settings;
 }
 
-/** What is loaded by the line itself, by each section of a preset, or by a file of settings. */
+/** Lists the models of the line itself, of each section of its presets, or of its file of settings. */
 export async function readLoads(reading: Reading, settings: Settings): Promise<Load[]> {
   const preset = settings.text("modelsPreset");
   const config = settings.text("config");
@@ -50,7 +51,7 @@ async function presetLoads(reading: Reading, path: string, settings: Settings): 
     if (isNamed.some((each) => own.has(each))) {
       loads.push({ name, settings: own });
     } else if (/^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/.test(name)) {
-      // A section that is called like a repository stands for the cached model of that name.
+      // A section with the name of a repository means the cached model of that repository.
       const source = new Map([["hfRepo" as const, [{ value: name, by: `[${name}]`, at: 0 }]]]);
       loads.push({ name, settings: own.over(source) });
     } else if (name !== "" && name !== "default") {
@@ -61,7 +62,7 @@ async function presetLoads(reading: Reading, path: string, settings: Settings): 
   return loads;
 }
 
-/** koboldcpp's settings file goes before what the line says. */
+/** A settings file of koboldcpp is stronger than the line. */
 async function kcpps(reading: Reading, path: string, settings: Settings): Promise<Settings> {
   const { source, unknown } = readKeys(
     entriesOf(await reading.files.json(path)),
@@ -82,7 +83,7 @@ async function pythonLoads(reading: Reading, path: string, settings: Settings): 
   });
 }
 
-/** Fields of a JSON object as keys and texts; empty ones say nothing. */
+/** The fields of a JSON object as keys and texts, without empty ones. */
 function entriesOf(fields: unknown): (readonly [string, string])[] {
   if (typeof fields !== "object" || fields === null) return [];
   return Object.entries(fields).flatMap(([key, value]) =>

@@ -1,11 +1,13 @@
-import { access, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { errnoOf } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
+import { exists } from "../file/exists.ts";
 import type { CommandLine } from "./command-line.ts";
 import type { Mount } from "./containers.ts";
-import { usage } from "./read-options.ts";
+import { usage } from "./given.ts";
 
-/** Files as a line names them, found where they are on this machine. */
+/** Finds on this machine the files that a command line names. */
 export class LocalFiles {
   readonly #line: CommandLine;
 
@@ -13,10 +15,10 @@ export class LocalFiles {
     this.#line = line;
   }
 
-  /** Where a path of the line leads, also from inside a container; `undefined` when nowhere. */
+  /** The path on this machine of a path of the line, also of one in a container; `undefined` without a file. */
   async find(path: string): Promise<string | undefined> {
     const { mounts, folder } = this.#line;
-    // Relative to where the container starts, which most images leave at the root.
+    // Relative to the working directory of the container, which is the root in most images.
     const inside = path.startsWith("/") ? path : join(folder ?? "/", path);
     const outside = [inside, join("/", path)].map((each) => hostPath(each, mounts));
     for (const place of [this.inFolder(path), ...outside]) if (await exists(place)) return place;
@@ -27,7 +29,7 @@ export class LocalFiles {
     return (await this.find(path)) !== undefined;
   }
 
-  /** Relative to the folder that the line changes to. */
+  /** A path relative to the folder that the line changes to. */
   inFolder(path: string): string {
     const { folder, hidesEnvironment } = this.#line;
     return folder === undefined || hidesEnvironment ? path : resolve(folder, path);
@@ -39,7 +41,7 @@ export class LocalFiles {
     try {
       return await readFile(local, "utf8");
     } catch (cause) {
-      const errno = (cause as NodeJS.ErrnoException).code;
+      const errno = errnoOf(cause);
       throw new PrefaultError(
         errno === "ENOENT" ? "PREFAULT_NOT_FOUND" : "PREFAULT_READ_FAILED",
         `${path} of the command line cannot be read: ${errno ?? String(cause)}`,
@@ -62,20 +64,11 @@ export class LocalFiles {
   }
 }
 
-/** Where a path of a container lies on the host, by the mount that fits it best. */
+/** The path on the host of a path in a container, by the longest mount that contains it. */
 export function hostPath(path: string, mounts: readonly Mount[]): string {
   const fitting = mounts
     .filter(({ container }) => `${path}/`.startsWith(`${container.replace(/\/$/, "")}/`))
     .sort((one, other) => other.container.length - one.container.length)[0];
   if (fitting === undefined) return path;
   return join(fitting.host, path.slice(fitting.container.replace(/\/$/, "").length));
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

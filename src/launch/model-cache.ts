@@ -1,34 +1,35 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PrefaultError } from "../errors.ts";
-import type { Environment } from "./command-line.ts";
+import { flatFolders, hubFolders } from "./cache-folders.ts";
+import type { Environment } from "./shell-words.ts";
 
-/** What a repository's name leads to in a local cache. */
+/** The files of a repository in a local cache. */
 export interface CachedModel {
   /** The first shard, for a split one. */
   readonly model: string;
-  /** The engine loads it beside the model when there is one. */
+  /** The projector, which the engine loads beside the model. */
   readonly mmproj: string | undefined;
 }
 
-/** Which file of a repository. */
+/** The file that is wanted of a repository. */
 export interface Wanted {
   /** `org/name`, or `org/name:QUANT`. */
   readonly repo: string;
-  /** A file's name inside the repository. It goes before the quant. */
+  /** A file's name inside the repository. It counts before the quant. */
   readonly file?: string | undefined;
 }
 
-/** Without a quant llama.cpp takes the first of these that there is, or else the first file. */
+/** Without a quant llama.cpp takes the first of these that exists, else the first file. */
 const DEFAULT_QUANTS = ["Q4_K_M", "Q8_0"];
 /** A snapshot has at most a folder for each quant. */
 const DEPTH = 3;
 
 /**
- * Finds what `-hf` names in the caches of llama.cpp and of the Hugging Face hub. Nothing is downloaded.
+ * Finds the model of `-hf` in the caches of llama.cpp and of the Hugging Face hub. Downloads nothing.
  *
- * @param hostPath where a path of a container lies outside
- * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND`, which names the places, `PREFAULT_INVALID_OPTION`
+ * @param hostPath gives the path on the host for one in a container
+ * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND`, which names the folders, `PREFAULT_INVALID_OPTION`
  */
 export async function findCached(
   wanted: Wanted,
@@ -59,48 +60,15 @@ export async function findCached(
   throw new PrefaultError(
     "PREFAULT_NOT_FOUND",
     `${what} is in no local cache (looked in ${folders})${others}: ` +
-      "let the engine download it first, or give the file",
+      "start the engine once so that it downloads it, or give the file",
   );
 }
 
+/** A GGUF file of a repository. */
 interface CachedFile {
-  /** Inside the repository. */
+  /** The path inside the repository. */
   readonly name: string;
   readonly path: string;
-}
-
-function hubFolders(env: Environment): string[] {
-  return given([
-    env["LLAMA_CACHE"],
-    env["HF_HUB_CACHE"],
-    env["HUGGINGFACE_HUB_CACHE"],
-    below(env["HF_HOME"], "hub"),
-    below(env["XDG_CACHE_HOME"], "huggingface", "hub"),
-    below(home(env), ".cache", "huggingface", "hub"),
-  ]);
-}
-
-/** Before the middle of 2026 llama.cpp kept everything in one folder of its own. */
-function flatFolders(env: Environment): string[] {
-  return given([
-    env["LLAMA_CACHE"],
-    below(env["XDG_CACHE_HOME"], "llama.cpp"),
-    below(home(env), ".cache", "llama.cpp"),
-    below(home(env), "Library", "Caches", "llama.cpp"),
-    below(env["LOCALAPPDATA"], "llama.cpp"),
-  ]);
-}
-
-function home(env: Environment): string | undefined {
-  return env["HOME"] ?? env["USERPROFILE"];
-}
-
-function below(folder: string | undefined, ...names: string[]): string | undefined {
-  return folder ? join(folder, ...names) : undefined;
-}
-
-function given(folders: readonly (string | undefined)[]): string[] {
-  return folders.filter((folder): folder is string => Boolean(folder));
 }
 
 /** `models--org--name/snapshots/<commit>/…`, of the commit that `refs/main` names. */
@@ -125,7 +93,7 @@ async function modelFiles(folder: string, prefix: string, depth: number): Promis
   return found;
 }
 
-/** `org_name_file.gguf`, all in one folder; a manifest says which file a tag meant. */
+/** Files `org_name_file.gguf` of one folder. A manifest names the file of a tag. */
 async function flatFiles(
   folder: string,
   repo: string,
@@ -143,7 +111,7 @@ async function flatFiles(
   const manifest = await read(join(folder, `manifest=${repo.replaceAll("/", "=")}=${tag}.json`));
   const meant = manifest === undefined ? undefined : fileOfManifest(manifest)?.replaceAll("/", "_");
   const first = files.filter(({ name }) => name === meant);
-  // The tag may not be in the file's name: what the manifest says is then all there is to go by.
+  // The name of a file need not contain its tag, so the file of the manifest comes first.
   return first.length > 0 && quant === undefined
     ? [...first, ...files.filter(({ name }) => /mmproj/i.test(name))]
     : files;
@@ -158,7 +126,7 @@ function fileOfManifest(text: string): string | undefined {
   }
 }
 
-/** As llama.cpp chooses: never a projector, and of a split model the first shard. */
+/** Chooses as llama.cpp does: never a projector, and of a split model the first shard. */
 function choose(
   files: readonly CachedFile[],
   quant: string | undefined,

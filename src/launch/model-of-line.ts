@@ -1,12 +1,13 @@
 import { PrefaultError } from "../errors.ts";
-import type { Environment } from "./command-line.ts";
+import { usage } from "./given.ts";
 import { hostPath } from "./local-files.ts";
 import { type CachedModel, findCached } from "./model-cache.ts";
-import { type Positional, usage } from "./read-options.ts";
+import type { Positional } from "./read-words.ts";
 import type { Reading } from "./reading.ts";
 import type { Settings } from "./settings.ts";
+import type { Environment } from "./shell-words.ts";
 
-/** The file of the model that a line or a section names. */
+/** Finds the model that a line or a section of presets names. */
 export async function modelOf(
   reading: Reading,
   settings: Settings,
@@ -58,17 +59,19 @@ async function runModel(reading: Reading, text: string): Promise<CachedModel> {
   return named(reading, path);
 }
 
-/** A file as the line has it, or as the host has it when a container sees it elsewhere. */
+/** Finds a file of the line on this machine, also one in a container. */
 export async function named(reading: Reading, path: string): Promise<CachedModel> {
   const local = await reading.files.find(path);
   if (local !== undefined) return { model: local, mmproj: undefined };
   const isReplaced = (reading.context.operands ?? []).length > 0;
   if (reading.line.mounts.length === 0 && !reading.line.hidesEnvironment && !isReplaced) {
-    // Opening it says what is wrong with it.
+    // Opening it later fails with the reason.
     return { model: reading.files.inFolder(path), mmproj: undefined };
   }
   if (isReplaced) {
-    reading.notes.push(`${path} of the line is not here: the files given before it stand for it`);
+    reading.notes.push(
+      `${path} of the line is not here: the files given before -- are used instead`,
+    );
     return { model: reading.context.operands?.[0] ?? path, mmproj: undefined };
   }
   throw new PrefaultError(
@@ -79,10 +82,11 @@ export async function named(reading: Reading, path: string): Promise<CachedModel
   );
 }
 
+/** The environment that decides where the engine keeps its caches. */
 export function cacheEnvironment(reading: Reading): Environment {
   const own = reading.ownEnv;
   if (!reading.line.hidesEnvironment) return { ...reading.context.env, ...own };
-  // A container's caches are where its mounts lead, or the caller's own.
+  // The caches of a container are in its mounts; without such mounts the caller's caches are searched.
   const isMounted = reading.line.mounts.some(({ container }) => container.startsWith("/root"));
   return { ...reading.context.env, ...(isMounted && { HOME: "/root" }), ...own };
 }

@@ -1,4 +1,4 @@
-/** What a command line can say that matters for what is loaded and where it goes. */
+/** The options that decide which files are loaded and where the weights go. */
 export type OptionName =
   | "apiPrefix"
   | "batch"
@@ -66,12 +66,12 @@ export type OptionName =
   | "warmup";
 
 /**
- * What follows a flag.
+ * The values of a flag.
  *
- * - `value`: the next word, whatever it looks like.
- * - `list`: the same, and one value may hold several with commas between.
- * - `nothing`: nothing; the flag or its negation is all.
- * - `maybe`: the next word, when it looks like a value.
+ * - `value`: the next word, also when it begins with a dash.
+ * - `list`: the same, and the word may hold several values with commas between.
+ * - `nothing`: no value.
+ * - `maybe`: the next word, if it looks like a value.
  * - `many`: all words up to the next flag.
  */
 export type Takes = "value" | "list" | "nothing" | "maybe" | "many";
@@ -84,22 +84,22 @@ export interface OptionSpec {
   readonly off: readonly string[];
   /** Environment variables of the same meaning. */
   readonly env: readonly string[];
-  /** Variables that say no by being there, whatever their value. */
+  /** Variables that say no, whatever their value is. */
   readonly offEnv: readonly string[];
   /** For `maybe`: what the flag alone means. @defaultValue `"1"` */
   readonly alone: string;
 }
 
-/** All that is known of an engine's flags. */
+/** The flags of an engine. */
 export interface OptionTable {
   readonly options: ReadonlyMap<OptionName, OptionSpec>;
-  /** Flags without any bearing on placement that take a value: it must not be read as a flag. */
+  /** Flags with a value and no effect on placement. Their values must not be read as flags. */
   readonly otherValued: ReadonlySet<string>;
-  /** Flags that sound like placement and have no bearing on it. */
+  /** Flags without a value whose names seem to concern placement and do not. */
   readonly otherBare: ReadonlySet<string>;
 }
 
-/** Flags in one string, those after a slash say no; variables the same, without their prefix. */
+/** Makes an option. @param flags those after a slash say no @param env variables without their prefix */
 export function option(
   takes: Takes,
   flags: string,
@@ -122,7 +122,7 @@ export function words(text: string): string[] {
   return text.split(/\s+/).filter(Boolean);
 }
 
-/** Long flags take underscores for dashes, in every engine here. */
+/** A flag with dashes for underscores, which all of these engines accept in long flags. */
 export function spelling(flag: string): string {
   return flag.startsWith("--") ? flag.replaceAll("_", "-") : flag;
 }

@@ -13,7 +13,7 @@ function table(
   };
 }
 
-/** llama-bench: the same flags with values where llama-server has none, and with lists of them. */
+/** llama-bench: some flags take a value that have none in llama-server, and values may be lists. */
 export const BENCH: OptionTable = {
   options: new Map([
     ...LLAMA.options,
@@ -36,7 +36,7 @@ export const BENCH: OptionTable = {
   otherBare: LLAMA.otherBare,
 };
 
-/** llama-run: the model is no flag's value but the first word that is left over. */
+/** llama-run: the model is the first word that is neither a flag nor a value. */
 export const RUN: OptionTable = {
   options: new Map([
     ...LLAMA.options,
@@ -62,7 +62,7 @@ export const LLAMAFILE: OptionTable = {
   otherBare: new Set([...LLAMA.otherBare, "--recompile", "--nocompile"]),
 };
 
-/** koboldcpp, whose argument parser also takes llama.cpp's spellings of some. */
+/** koboldcpp, which also takes llama.cpp's spelling of some flags. */
 export const KOBOLDCPP: OptionTable = table(
   {
     model: option("many", "-m --model --model-param"),

@@ -1,16 +1,18 @@
 import { PrefaultError } from "../errors.ts";
 import type { LlamaPlacement } from "../passes/index.ts";
 import { passOf } from "./engines.ts";
+import { usage } from "./given.ts";
 import type { LaunchPart, LaunchRole } from "./launch.ts";
 import { decideLayers } from "./layers.ts";
 import type { Load } from "./loads.ts";
 import { type CachedModel, findCached } from "./model-cache.ts";
 import { cacheEnvironment, modelOf, named } from "./model-of-line.ts";
 import { placementOfDraft, placementOfModel } from "./placement-of-line.ts";
-import { type Positional, usage } from "./read-options.ts";
+import type { Positional } from "./read-words.ts";
 import type { Reading } from "./reading.ts";
 import type { Settings } from "./settings.ts";
 
+/** Lists the files that one model of the line needs. */
 export async function partsOf(
   reading: Reading,
   { name, settings }: Load,
@@ -24,7 +26,7 @@ export async function partsOf(
   } catch (error) {
     const isMissing = PrefaultError.is(error) && error.code === "PREFAULT_NOT_FOUND";
     if (!isMissing || loads.length === 1) throw error;
-    // One section of several: the others go on.
+    // Other sections may still have models that are here.
     reading.notes.push(`${prefix}${error.message}`);
     return [];
   }
@@ -85,7 +87,7 @@ async function draftOf(
   ];
 }
 
-/** Files that the engine reads whole while it loads. */
+/** Files that the engine reads as a whole while it loads. */
 async function companionsOf(
   reading: Reading,
   settings: Settings,
@@ -116,7 +118,9 @@ async function companionsOf(
     );
   }
   if (settings.has("mmprojUrl")) {
-    reading.notes.push("--mmproj-url: what was downloaded for it is not looked up, and not warmed");
+    reading.notes.push(
+      "--mmproj-url: the file that it downloads is not searched for, and not warmed",
+    );
   }
   for (const { value } of settings.all("lora")) await add("lora", await unscaled(reading, value));
   for (const { value } of settings.all("controlVector")) {
@@ -126,12 +130,12 @@ async function companionsOf(
   return parts;
 }
 
-/** `FILE:SCALE`, or a file whose name has a colon. */
+/** The file in `FILE:SCALE`. A file whose name has a colon is tried first. */
 async function unscaled(reading: Reading, text: string): Promise<string> {
   return (await reading.files.has(text)) ? text : text.replace(/:[-+]?[\d.]+$/, "");
 }
 
-/** A word that names a file is never dropped. */
+/** Adds the files that are named by words which are neither flags nor known values. */
 export async function leftOver(
   reading: Reading,
   positionals: readonly Positional[],
@@ -144,7 +148,7 @@ export async function leftOver(
     const isPort = reading.engine === "koboldcpp" && /^\d+$/.test(word);
     if (path === undefined || isPort || parts.some((part) => part.path === path)) continue;
     const first = parts.find(({ role }) => role === "model");
-    const note = `${word} is not the value of a flag that is known: it is planned like the model`;
+    const note = `${word} is not the value of a known flag: it is planned like the model`;
     found.push(part(reading, "other", path, first?.placement, [note]));
   }
   return found;

@@ -1,18 +1,18 @@
 import { type LlamaPlacement, parseOverrides, type TensorOverride } from "../passes/index.ts";
 import type { EngineName } from "./engines.ts";
+import { type Given, parseWhole, usage } from "./given.ts";
+import {
+  ALL,
+  benchNumbers,
+  known,
+  type LayerCount,
+  layersOf,
+  mainlineLayers,
+} from "./layer-count.ts";
 import type { OptionName } from "./options.ts";
-import { type Given, parseWhole, usage } from "./read-options.ts";
 import type { Settings } from "./settings.ts";
 
-/** Layers on the GPU as a line says it. */
-export type LayerCount =
-  | { readonly kind: "known"; readonly layers: number }
-  /** Decided by the free VRAM while the engine loads: it was asked for in words. */
-  | { readonly kind: "auto"; readonly by: string }
-  /** Nothing was said. */
-  | { readonly kind: "open" };
-
-/** What a line says about where one model goes. */
+/** The placement of one model as a command line gives it. */
 export interface LinePlacement {
   readonly layers: LayerCount;
   /** Without `gpuLayers`. */
@@ -44,10 +44,7 @@ const DRAFT: Names = {
   nCpuFfn: undefined,
 };
 
-/** All layers, as {@link LlamaPlacement.gpuLayers} has it. */
-const ALL = -1;
-
-/** Where the model goes. @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` */
+/** Reads the placement of the model. @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` */
 export function placementOfModel(engine: EngineName, settings: Settings): LinePlacement {
   const isCpuOnly = isWithoutGpu(settings, "device");
   const { placement, notes } = placementBy(engine, settings, MODEL, isCpuOnly);
@@ -67,20 +64,21 @@ export function placementOfModel(engine: EngineName, settings: Settings): LinePl
   };
 }
 
-/** Where the draft model goes: its device is the model's, unless it has one of its own. */
+/** Reads the placement of the draft model. Its device is the model's, unless it has one of its own. */
 export function placementOfDraft(engine: EngineName, settings: Settings): LinePlacement {
   const device: OptionName = settings.has("draftDevice") ? "draftDevice" : "device";
   const isCpuOnly = isWithoutGpu(settings, device);
   const { placement, notes } = placementBy(engine, settings, DRAFT, isCpuOnly);
   if (isCpuOnly) return { layers: known(0), placement, notes };
   const given = settings.last("draftGpuLayers");
-  // koboldcpp puts it all on the GPU unless told otherwise.
+  // koboldcpp puts all of it on the GPU by default.
   if (given === undefined && engine === "koboldcpp")
     return { layers: known(ALL), placement, notes };
   const layers = given === undefined ? ({ kind: "open" } as const) : mainlineLayers(given);
   return { layers, placement, notes };
 }
 
+/** Whether a placement puts tensors by hand. */
 export function hasOverrides(placement: LlamaPlacement): boolean {
   const { overrides = [], lateOverrides = [], cpuMoe, nCpuMoe = 0, nCpuFfn = 0 } = placement;
   const count = overrides.length + lateOverrides.length + nCpuMoe + nCpuFfn;
@@ -124,8 +122,8 @@ function placementBy(
 }
 
 /**
- * The overrides of all sources, the strongest source first: llama.cpp adds them up. Those that stand
- * behind `--cpu-moe` and its like are weaker than it.
+ * The overrides of all sources, the strongest source first: llama.cpp uses all of them. Overrides after
+ * `--cpu-moe` and similar flags are weaker than these.
  */
 function overridesOf(engine: EngineName, settings: Settings, names: Names, notes: string[]) {
   const early: TensorOverride[] = [];
@@ -155,7 +153,7 @@ function overridesIn(engine: EngineName, { value, by }: Given, notes: string[]):
   return parseOverrides(text).map((each) => ({ ...each, unmatched: "note" as const }));
 }
 
-/** Given several times llama.cpp adds up what each means, and llama-bench runs them in turn. */
+/** The largest number: llama.cpp applies all of them, and llama-bench runs one after the other. */
 function mostOf(given: readonly Given[], engine: EngineName): number {
   const counts = given.flatMap((each) =>
     engine === "llama-bench" ? benchNumbers(each) : [parseWhole(each)],
@@ -164,82 +162,4 @@ function mostOf(given: readonly Given[], engine: EngineName): number {
     if (count < 0) throw usage(`${given[0]?.by} is ${count}: it must be zero or more`);
   }
   return Math.max(0, ...counts);
-}
-
-function layersOf(engine: EngineName, settings: Settings, isOverridden: boolean): LayerCount {
-  const given = settings.last("gpuLayers");
-  switch (engine) {
-    case "llama-bench":
-      return benchLayers(settings.all("gpuLayers"));
-    case "llama-cpp-python":
-      // Its default is 0, and every negative number is all.
-      return known(given === undefined ? 0 : negativeIsAll(parseWhole(given)));
-    case "koboldcpp":
-      if (settings.isOn("fit") === true) {
-        return { kind: "auto", by: settings.last("fit")?.by ?? "--autofit" };
-      }
-      if (given === undefined) return { kind: "open" };
-      return parseWhole(given) < 0
-        ? { kind: "auto", by: `${given.by} ${given.value}` }
-        : known(parseWhole(given));
-    case "ik_llama.cpp":
-      if (settings.isOn("fit") === true) {
-        return { kind: "auto", by: settings.last("fit")?.by ?? "--fit" };
-      }
-      // Negative means its default, which is none.
-      return known(given === undefined ? 0 : Math.max(parseWhole(given), 0));
-    case "llama-run":
-      return given === undefined ? known(0) : mainlineLayers(given);
-    default:
-      return llamaLayers(given, settings, isOverridden);
-  }
-}
-
-/**
- * llama.cpp of late 2026: without `-ngl`, `auto` and -1 the layers are fitted to the free memory; but
- * not with `-fit off`, nor beside any override of the user's, and then every layer is on the GPU.
- */
-function llamaLayers(
-  given: Given | undefined,
-  settings: Settings,
-  isOverridden: boolean,
-): LayerCount {
-  const isFitOff = settings.isOn("fit") === false;
-  if (given === undefined) return isFitOff ? known(ALL) : { kind: "open" };
-  const layers = mainlineLayers(given);
-  return layers.kind === "auto" && (isFitOff || isOverridden) ? known(ALL) : layers;
-}
-
-function mainlineLayers(given: Given): LayerCount {
-  const { value, by } = given;
-  if (value === "all") return known(ALL);
-  if (value === "auto") return { kind: "auto", by: `${by} ${value}` };
-  const layers = parseWhole(given);
-  return layers === -1 ? { kind: "auto", by: `${by} ${value}` } : known(negativeIsAll(layers));
-}
-
-/** Without a fit target llama-bench loads all layers for -1; of several runs the smallest counts. */
-function benchLayers(given: readonly Given[]): LayerCount {
-  const counts = given
-    .flatMap(benchNumbers)
-    .map((count) => (count < 0 ? Number.MAX_SAFE_INTEGER : count));
-  return known(counts.length === 0 ? ALL : Math.min(...counts));
-}
-
-/** `0,10,20`, `0-20+10` or `1-8*2`: where a range ends or begins is all that counts. */
-function benchNumbers({ value, by }: Given): number[] {
-  return value.split(",").flatMap((each) => {
-    const range = /^(\d+)-(\d+)(?:[+*]\d+)?$/.exec(each);
-    if (range !== null) return [Number(range[1]), Number(range[2])];
-    if (each === "auto" || each === "all") return [ALL];
-    return [parseWhole({ value: each, by, at: 0 })];
-  });
-}
-
-function known(layers: number): LayerCount {
-  return { kind: "known", layers };
-}
-
-function negativeIsAll(layers: number): number {
-  return layers < 0 ? ALL : layers;
 }

@@ -1,5 +1,6 @@
 import { type CommandLine, readCommandLine } from "./command-line.ts";
 import type { EngineName } from "./engines.ts";
+import { parseWhole, usage } from "./given.ts";
 import type { Launch, LaunchContext, LaunchPart } from "./launch.ts";
 import { isOfIk, LLAMA } from "./llama-options.ts";
 import { loadNotes } from "./load-notes.ts";
@@ -8,7 +9,8 @@ import { LocalFiles } from "./local-files.ts";
 import type { OptionTable } from "./options.ts";
 import { BENCH, KOBOLDCPP, LLAMA_CPP_PYTHON, LLAMAFILE, OLLAMA, RUN } from "./other-options.ts";
 import { leftOver, partsOf } from "./parts.ts";
-import { parseWhole, readEnvironment, readWords, unknownVariables, usage } from "./read-options.ts";
+import { readEnvironment, unknownVariables } from "./read-environment.ts";
+import { readWords } from "./read-words.ts";
 import { noteUnknown, type Reading } from "./reading.ts";
 import { Settings } from "./settings.ts";
 
@@ -24,13 +26,13 @@ const TABLES: Readonly<Record<EngineName, OptionTable>> = {
 };
 
 /**
- * Reads a command line of an engine: which files it loads, and what of them stays on the CPU.
+ * Reads a command line of an engine: which files it loads, and which tensors stay on the CPU.
  *
- * Looks at the file system for presets, caches and mounts, and asks `llama-fit-params`, where it is
- * installed, about layers that the line leaves to the engine.
+ * Reads presets and caches from the file system, and runs `llama-fit-params`, where it is installed, for a
+ * number of layers that the line leaves to the engine.
  *
- * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a line that cannot be understood or that
- *   leaves open what must be known, `PREFAULT_NOT_FOUND` for a model that is in no local cache
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a line that cannot be read or lacks a number
+ *   that must be known, `PREFAULT_NOT_FOUND` for a model that is in no local cache
  */
 export async function readLaunch(
   words: readonly string[],
@@ -38,7 +40,7 @@ export async function readLaunch(
 ): Promise<Launch> {
   const line = readCommandLine(words, context.env);
   if (line === undefined) {
-    throw usage("what follows -- is no command line of an engine that is known, and no file");
+    throw usage("the words after -- are neither a command line of a known engine nor a file");
   }
   const isIk = line.engine === "llama.cpp" && isOfIk(line.args);
   const engine = isIk ? "ik_llama.cpp" : line.engine;
@@ -87,12 +89,12 @@ function argumentsOf(engine: EngineName, { args }: CommandLine): readonly string
   if (engine !== "ollama") return args;
   if (args[0] === "runner") return args.slice(1);
   throw usage(
-    "ollama's own line does not say what is loaded: give the model file, or the line of the runner " +
+    "ollama's own command line does not name the model: give the model file, or the line of the runner " +
       'that ps shows ("ollama runner --model … --n-gpu-layers …")',
   );
 }
 
-/** Variables of the line and of the files that it names, those of the line last. */
+/** The variables of the line and of its files of variables. Those of the line are stronger. */
 async function ownEnvironment(
   line: CommandLine,
   files: LocalFiles,

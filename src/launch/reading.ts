@@ -1,10 +1,11 @@
-import type { CommandLine, Environment } from "./command-line.ts";
+import type { CommandLine } from "./command-line.ts";
 import type { EngineName } from "./engines.ts";
 import type { LaunchContext } from "./launch.ts";
 import type { LocalFiles } from "./local-files.ts";
 import type { OptionTable } from "./options.ts";
+import type { Environment } from "./shell-words.ts";
 
-/** A line while it is read: what all steps need, and the notes that they leave. */
+/** The state of reading a line, for all steps. */
 export interface Reading {
   readonly line: CommandLine;
   readonly context: LaunchContext;
@@ -16,9 +17,9 @@ export interface Reading {
   readonly notes: string[];
 }
 
-/** Says what sounds like placement and is not understood: it is never dropped in silence. */
+/** Adds a note for each unknown option whose name may concern placement. */
 export function noteUnknown({ notes }: Reading, names: readonly string[]): void {
   for (const name of names) {
-    notes.push(`${name} is not known here: if it decides where weights go, the plan misses it`);
+    notes.push(`${name} is unknown: if it decides where weights go, the plan is wrong`);
   }
 }

@@ -1,7 +1,7 @@
+import { type Given, parseBoolean, type Source } from "./given.ts";
 import type { OptionName } from "./options.ts";
-import { type Given, parseBoolean, type Source } from "./read-options.ts";
 
-/** What several sources say together: for each option the first source that has it counts. */
+/** The options of several sources. For each option the first source that has it counts. */
 export class Settings {
   /** The strongest first: flags, variables of the line, variables of the caller, sections of a file. */
   readonly sources: readonly Source[];
@@ -10,7 +10,7 @@ export class Settings {
     this.sources = sources;
   }
 
-  /** Every time the option was given, by the strongest source that gives it. */
+  /** All uses of an option in the strongest source that has it. */
   all(name: OptionName): readonly Given[] {
     return this.sources.find((source) => source.has(name))?.get(name) ?? [];
   }
@@ -34,7 +34,7 @@ export class Settings {
     return given && parseBoolean(given.value, given.by);
   }
 
-  /** The same with one more source behind the others. */
+  /** The same settings with one more source, the weakest. */
   over(source: Source): Settings {
     return new Settings([...this.sources, source]);
   }

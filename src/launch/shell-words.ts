@@ -1,10 +1,13 @@
-/** One command of a line, as a shell would run it. */
+/** Environment variables. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The words of one command of a line. */
 export type Words = readonly string[];
 
 const WHITESPACE = /[ \t\r\n]/;
-/** What ends a command where it stands at the start of a word. */
+/** Operators that end a command, at the start of a word. */
 const SEPARATOR = /^(?:&&|\|\||;;?|\|&?|&(?!>))/;
-/** A redirection, with the file that follows it, or without when that is the next word. */
+/** A redirection, without its file. */
 const REDIRECTION = /^(?:\d*|&)(?:>>?|<)(?:&\d+|&-)?(?:\|)?/;
 
 /**
@@ -12,10 +15,7 @@ const REDIRECTION = /^(?:\d*|&)(?:>>?|<)(?:&\d+|&-)?(?:\|)?/;
  * lines, comments, `~` and `$NAME` of the given environment. Operators count at the start of a word
  * only, so that an unquoted regex of a systemd unit stays whole. Nothing is run and no file is read.
  */
-export function splitShellWords(
-  text: string,
-  env: Readonly<Record<string, string | undefined>> = {},
-): Words[] {
+export function splitShellWords(text: string, env: Environment = {}): Words[] {
   const commands: string[][] = [[]];
   let at = 0;
   let skipNext = false;
@@ -30,7 +30,7 @@ export function splitShellWords(
     const char = text[at] ?? "";
     const continued = /^\\\r?\n/.exec(rest)?.[0];
     if (WHITESPACE.test(char)) {
-      // An unquoted end of a line ends a command too, unless nothing has begun.
+      // An unquoted end of a line also ends a command.
       if (char === "\n" && (commands.at(-1)?.length ?? 0) > 0) commands.push([]);
       at += 1;
       continue;
@@ -68,7 +68,7 @@ export function splitShellWords(
 function readWord(
   text: string,
   start: number,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
 ): { word: string; end: number; endsCommand: boolean } {
   let word = "";
   let at = start;
@@ -116,18 +116,14 @@ function readWord(
   return { word, end: at, endsCommand: false };
 }
 
-/** A quote that is never closed reaches to the end. */
+/** The end of a quotation: an unclosed quote ends with the text. */
 function closing(text: string, quote: string, from: number): number {
   const end = text.indexOf(quote, from);
   return end < 0 ? text.length : end;
 }
 
-/** A variable that is not set stays as it was written: the message about it can then name it. */
-function variable(
-  text: string,
-  at: number,
-  env: Readonly<Record<string, string | undefined>>,
-): { value: string; end: number } {
+/** The value of a variable. An unset variable stays as it is written, so that messages name it. */
+function variable(text: string, at: number, env: Environment): { value: string; end: number } {
   const found = /^\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))/.exec(text.slice(at));
   if (found === null) return { value: "$", end: at + 1 };
   const value = env[found[1] ?? found[2] ?? ""] ?? found[0];

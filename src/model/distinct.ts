@@ -2,7 +2,7 @@ import { PrefaultError } from "../errors.ts";
 import type { Tensor } from "./model.ts";
 
 /**
- * A name stands for one tensor: an engine would take the one, and we might fill the other.
+ * Refuses two tensors of one name: an engine might read the one and this package fill the other.
  *
  * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL`
  */

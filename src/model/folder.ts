@@ -1,20 +1,19 @@
-import type { Dirent } from "node:fs";
-import { constants, open, readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { PrefaultError } from "../errors.ts";
 import { asFileError } from "../file/open-file.ts";
+import { beginsLikeModel } from "./begins-like-model.ts";
+import { type Entry, listFolder, type UndecodableEntry } from "./folder-entries.ts";
 import { UNFINISHED } from "./model-file.ts";
-import { looksLikeSafetensors } from "./safetensors.ts";
 import { INDEX_NAME } from "./stand-in.ts";
-import { START_BYTES } from "./text-file.ts";
 
-/** A path that could not be opened, and why. */
+/** A path that could not be opened, and the error. */
 export interface FailedPath {
   readonly path: string;
   readonly error: PrefaultError;
 }
 
-/** What a folder has that may be a model. */
+/** The files of a folder that may be models. */
 export interface FolderContents {
   /** In the order in which they are to be opened: an index before the files it names. */
   readonly paths: readonly string[];
@@ -22,12 +21,12 @@ export interface FolderContents {
   readonly notes: readonly string[];
 }
 
-/** Below the folder: `publisher/model/quant`, and the tree of the Hugging Face cache or of Ollama. */
+/** Levels of folders that are searched: enough for the Hugging Face cache and for Ollama. */
 const MOST_DEPTH = 8;
-/** A store of a thousand models has fewer. */
+/** More than a store of a thousand models has. */
 const MOST_ENTRIES = 100_000;
 
-/** Hidden folders that hold models; others hold what no one wants to be warmed. */
+/** Hidden folders that may hold models. Other hidden folders are skipped. */
 const KNOWN_HIDDEN = /^\.(cache|ollama|lmstudio|cache-lm-studio|local|llamafile|models)$/;
 
 const MODEL_NAME = /\.(gguf|safetensors|llamafile)$/i;
@@ -35,14 +34,15 @@ const MODEL_NAME = /\.(gguf|safetensors|llamafile)$/i;
 /**
  * The files of a folder that may be models, and of the folders below it.
  *
- * Of a Hugging Face cache the current snapshot is taken, of an Ollama store what its manifests name.
- * Files of the folder `blobs` have no suffix and are told by their first bytes.
+ * In a Hugging Face cache these are the files of the current snapshot, in an Ollama store the manifests.
+ * Files of a folder `blobs` have no suffix and are recognised by their first bytes.
  *
- * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND` for a folder without models, and as the system says
+ * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND` for a folder without models, and others for a
+ *   folder that cannot be read
  */
 export async function findModels(folder: string): Promise<FolderContents> {
   const walk = new Walk();
-  // Of the folder that was named, an error is the caller's.
+  // An error of the folder itself is thrown; one of a folder below it is listed.
   await readdir(folder).catch((error: unknown) => {
     throw asFileError(error, folder);
   });
@@ -58,16 +58,17 @@ export async function findModels(folder: string): Promise<FolderContents> {
   return walk;
 }
 
+/** One search through a folder. */
 class Walk implements FolderContents {
   readonly paths: string[] = [];
   readonly failures: FailedPath[] = [];
   readonly notes: string[] = [];
-  /** Links may lead in a circle, or to the same folder twice. */
+  /** Folders that were entered: links may lead in a circle, or to the same folder twice. */
   readonly #entered = new Set<string>();
   #entries = 0;
 
   async enter(folder: string, depth: number): Promise<void> {
-    let found: Entry[];
+    let found: readonly Entry[];
     try {
       const { dev, ino } = await stat(folder, { bigint: true });
       if (this.#entered.has(`${dev}:${ino}`)) return;
@@ -107,7 +108,7 @@ class Walk implements FolderContents {
     if (this.paths.length === before) await this.enter(join(folder, "blobs"), depth + 1);
   }
 
-  /** What the manifests name; they lie at `manifests/registry/namespace/model/tag`. */
+  /** The manifests, at `manifests/registry/namespace/model/tag`. */
   async #ollama(folder: string, depth: number): Promise<void> {
     const before = this.paths.length;
     await this.#manifests(join(folder, "manifests"), 0);
@@ -136,47 +137,41 @@ class Walk implements FolderContents {
         this.notes.push(`${join(folder, name)} is an unfinished download and was left out`);
       }
     }
-    // Docker's store has them in blobs/sha256.
+    // Ollama has `blobs`, Docker `blobs/sha256`.
     if (basename(folder) !== "blobs" && basename(dirname(folder)) !== "blobs") return;
     for (const name of names) {
       const path = join(folder, name);
-      if (!MODEL_NAME.test(name) && !UNFINISHED.test(name) && (await isModel(path))) {
+      if (!MODEL_NAME.test(name) && !UNFINISHED.test(name) && (await beginsLikeModel(path))) {
         this.paths.push(path);
       }
     }
   }
 
-  /** In the order of names. Links count as what they lead to. */
-  async #list(folder: string): Promise<Entry[]> {
-    const dirents = await readdir(folder, { withFileTypes: true, encoding: "buffer" });
-    const entries: Entry[] = [];
-    for (const dirent of dirents as unknown as Dirent<Buffer>[]) {
-      if (++this.#entries > MOST_ENTRIES) {
-        const note = `only the first ${MOST_ENTRIES} files and folders were looked at`;
-        if (!this.notes.includes(note)) this.notes.push(note);
-        break;
-      }
-      const name = dirent.name.toString("utf8");
-      if (!Buffer.from(name).equals(dirent.name)) this.#undecodable(folder, dirent);
-      else if (!dirent.isSymbolicLink()) entries.push({ name, isFolder: dirent.isDirectory() });
-      else entries.push({ name, isFolder: await isFolder(join(folder, name)) });
-    }
-    return entries.sort((one, other) => (one.name < other.name ? -1 : 1));
+  /** At most {@link MOST_ENTRIES} entries of all folders together. */
+  async #list(folder: string): Promise<readonly Entry[]> {
+    const { entries, undecodable, isCut } = await listFolder(folder, MOST_ENTRIES - this.#entries);
+    this.#entries += entries.length + undecodable.length;
+    if (isCut) this.#noteOnce(`only the first ${MOST_ENTRIES} files and folders were looked at`);
+    for (const entry of undecodable) this.#undecodable(folder, entry);
+    return entries;
   }
 
-  /** A name that is no UTF-8 cannot be said in a path of this package, nor on a command line of Node.js. */
-  #undecodable(folder: string, dirent: Dirent<Buffer>): void {
-    const path = join(folder, escaped(dirent.name));
+  #undecodable(folder: string, { name, latin1, isFolder }: UndecodableEntry): void {
+    const path = join(folder, name);
     const why = "its name is not UTF-8, which Node.js cannot pass on: rename it, or link to it";
-    if (dirent.isDirectory()) {
+    if (isFolder) {
       this.notes.push(`${path} was not looked into: ${why}`);
-    } else if (MODEL_NAME.test(dirent.name.toString("latin1"))) {
+    } else if (MODEL_NAME.test(latin1)) {
       const message = `${path} cannot be opened: ${why}`;
       this.failures.push({
         path,
         error: new PrefaultError("PREFAULT_UNSUPPORTED", message, { path }),
       });
     }
+  }
+
+  #noteOnce(note: string): void {
+    if (!this.notes.includes(note)) this.notes.push(note);
   }
 
   #fail(path: string, thrown: unknown): void {
@@ -186,30 +181,7 @@ class Walk implements FolderContents {
   }
 }
 
-interface Entry {
-  readonly name: string;
-  readonly isFolder: boolean;
-}
-
-/** As a C string would have it: `m\xe9.gguf`. */
-function escaped(name: Buffer): string {
-  return [...name]
-    .map((byte) =>
-      byte >= 0x20 && byte < 0x7f
-        ? String.fromCharCode(byte)
-        : `\\x${byte.toString(16).padStart(2, "0")}`,
-    )
-    .join("");
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-}
-
-/** The commits that `refs/main` and its like name. */
+/** The commits in `refs/main` and other refs. */
 async function refsOf(folder: string): Promise<string[]> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
   const commits: string[] = [];
@@ -218,28 +190,4 @@ async function refsOf(folder: string): Promise<string[]> {
     if (/^[0-9a-f]{4,64}\s*$/.test(text)) commits.push(text.trim());
   }
   return commits;
-}
-
-/** Whether a file without a suffix has a model's first bytes. */
-async function isModel(path: string): Promise<boolean> {
-  // Not waiting for a writer, should it be a FIFO.
-  const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(
-    () => null,
-  );
-  if (handle === null) return false;
-  try {
-    const found = await handle.stat();
-    if (!found.isFile()) return false;
-    const { size } = found;
-    const start = Buffer.alloc(START_BYTES);
-    const { bytesRead } = await handle.read(start, 0, START_BYTES, 0);
-    return (
-      start.toString("latin1", 0, 4) === "GGUF" ||
-      looksLikeSafetensors(start.subarray(0, bytesRead), size)
-    );
-  } catch {
-    return false;
-  } finally {
-    await handle.close();
-  }
 }

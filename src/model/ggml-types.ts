@@ -1,13 +1,13 @@
-/** How a GGML type lays out a row of a tensor, in elements and bytes. */
+/** The layout of a row of a tensor of one GGML type, in elements and bytes. */
 interface Layout {
   readonly name: string;
   /** Elements of a block. */
   readonly elements: number;
   /** Bytes of a block. */
   readonly bytes: number;
-  /** Bytes in front of the blocks of each row, such as a scale of the whole row (`row_meta_size`). */
+  /** Bytes before the blocks of each row, such as a scale of the whole row (`row_meta_size`). */
   readonly rowBytes?: number;
-  /** Bytes behind the last row of a tensor that some writers leave out. */
+  /** Bytes after the last row of a tensor. Some writers leave them out. */
   readonly tailBytes?: number;
 }
 
@@ -47,13 +47,13 @@ const TYPES: ReadonlyMap<number, Layout> = new Map(
       [28, "F64", 1, 8],
       [29, "IQ1_M", 256, 56],
       [30, "BF16", 1, 2],
-      // Removed from llama.cpp in 2024; files that have them are still about.
+      // Removed from llama.cpp in 2024; such files still exist.
       [31, "Q4_0_4_4", 32, 18],
       [32, "Q4_0_4_8", 32, 18],
       [33, "Q4_0_8_8", 32, 18],
       [34, "TQ1_0", 256, 54],
       [35, "TQ2_0", 256, 66],
-      // bitnet.cpp: two bits an element, and one scale for the whole tensor behind them.
+      // bitnet.cpp: two bits an element, and one scale for the whole tensor after them.
       [36, "I2_S", 4, 1, 0, 32],
       [37, "IQ4_NL_4_8", 32, 18],
       [38, "IQ4_NL_8_8", 32, 18],
@@ -128,7 +128,7 @@ const TYPES: ReadonlyMap<number, Layout> = new Map(
   ]),
 );
 
-/** Up to here no fork has ever used a number for something else. */
+/** The last number that no fork has used for another type. */
 const LAST_SETTLED = 30;
 
 /** Such as `Q4_K`. */
@@ -142,8 +142,8 @@ export function isSettled(type: number): boolean {
 }
 
 /**
- * Bytes of a tensor: the least and the most it can have. `undefined` for a type that is not known. A
- * row is whole blocks: what is left over of one is padded (`ggml_row_size`).
+ * The least and the most bytes that a tensor can have; `undefined` for an unknown type. A row is padded
+ * to whole blocks (`ggml_row_size`).
  */
 export function ggmlByteLength(
   type: number,

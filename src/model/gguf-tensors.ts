@@ -1,8 +1,9 @@
 import { ggmlByteLength, ggmlTypeName, isSettled } from "./ggml-types.ts";
-import { BadHeader, type GgufTensorInfo } from "./gguf-header.ts";
+import type { GgufTensorInfo } from "./gguf-header.ts";
+import { BadHeader } from "./gguf-values.ts";
 import type { ModelFile, Tensor } from "./model.ts";
 
-/** Where the tensor data of a GGUF lies in its file, in bytes. */
+/** The place of the tensor data in a GGUF's file, in bytes. */
 export interface DataSpan {
   readonly start: number;
   /** Where the file ends, or the GGUF within it. */
@@ -10,21 +11,21 @@ export interface DataSpan {
   readonly alignment: number;
 }
 
-/** A tensor with its place, and the room up to the next one. */
+/** A tensor with its place in the file, and the distance to the next one. */
 interface Placed {
   readonly info: GgufTensorInfo;
   readonly offset: bigint;
   readonly room: bigint;
-  /** Nothing lies behind it: its room is what is left of the file. */
+  /** No tensor follows: its room is the rest of the file. */
   readonly isLast: boolean;
 }
 
 /**
  * Gives each tensor of a file its place and its length, in the order of the header.
  *
- * The length is what the type says. Where the type is not known, or the offsets of the file contradict
- * what is known of it (a fork may use a number for something else), it is the distance to the next
- * tensor instead, padding included, and a note says so.
+ * The length follows from the type. For an unknown type, and for one whose known length contradicts the
+ * offsets of the file (a fork may use its number for another type), it is the distance to the next tensor,
+ * padding included, and a note says so.
  *
  * @throws {@link BadHeader} for a tensor that does not lie within the file
  */
@@ -39,7 +40,7 @@ export function placeTensors(
   const tensors = placed.map((each): Tensor => {
     const { info, offset, room } = each;
     const length = unknown.has(info.type) ? room : knownLength(each);
-    // Compared as integers of any size: a hostile offset may be near 2^64.
+    // Compared as bigints: a hostile offset may be near 2^64.
     if (length < 0n || offset + length > end) {
       throw new BadHeader(
         `tensor ${info.name} ends at byte ${offset + length} of a file of ${end} ` +
@@ -66,15 +67,15 @@ function placesOf(infos: readonly GgufTensorInfo[], start: bigint, end: bigint):
   return infos.map((info) => {
     const following = next.get(info.offset);
     const offset = start + info.offset;
-    // What lies past the end has no room; the tensor before it ends where the file does.
+    // The end of the file limits the room of every tensor.
     const limit = following === undefined || start + following > end ? end : start + following;
     return { info, offset, room: limit - offset, isLast: following === undefined };
   });
 }
 
 /**
- * Whether the length of the type has to come from the offsets. Two tensors of a settled type that
- * overlap are the file's own business: an engine reads both as long as their type says.
+ * Whether the length of a tensor has to come from the offsets. For settled types the length counts even
+ * where tensors overlap: an engine reads both by their types.
  */
 function isUnknown({ info, room, isLast }: Placed, alignment: number): boolean {
   const known = ggmlByteLength(info.type, info.shape);

@@ -3,33 +3,37 @@ import { PrefaultError } from "../errors.ts";
 import type { FileSet } from "../file/file-set.ts";
 import { asFileError, type OpenFile } from "../file/open-file.ts";
 import { expectDistinct } from "./distinct.ts";
-import { BadHeader, type GgufHeader, readGgufHeader } from "./gguf-header.ts";
+import { type GgufHeader, readGgufHeader } from "./gguf-header.ts";
 import { type DataSpan, placeTensors } from "./gguf-tensors.ts";
+import { BadHeader } from "./gguf-values.ts";
 import { PastEnd } from "./header-cursor.ts";
 import { kindOf } from "./kind.ts";
 import type { Model, ModelFile, Tensor } from "./model.ts";
 import { expectContents, modelFile } from "./model-file.ts";
-import { findShards, hasShardName, type Shard, type SplitFacts, splitFacts } from "./split.ts";
+import { type Shard, type SplitFacts, splitFacts } from "./shard.ts";
+import { hasShardName } from "./shard-name.ts";
+import { findShards } from "./split.ts";
 
 /** ggml.h, `GGUF_DEFAULT_ALIGNMENT`. */
 const DEFAULT_ALIGNMENT = 32;
 
 const MAGIC = "GGUF";
-/** Magic, version and two counts: what has fewer bytes is no GGUF. */
+/** Bytes of magic, version and two counts: the smallest GGUF. */
 const LEAST_BYTES = 24;
 
-/** Files that were cut by `split` and not by llama-gguf-split. */
+/** Names of files that were cut by `split` and not by llama-gguf-split. */
 const CUT_NAME = /(\.part\d+of\d+|[.-]split-?[a-z]{1,2}|\.[a-z]{2}|\.\d{3})$/i;
 
+/** How a GGUF is opened. */
 export interface GgufOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Where the other shards are opened. */
+  /** Opens the other shards, and keeps them open. */
   readonly files: FileSet;
-  /** Where the GGUF lies within the file, in bytes. @defaultValue the whole of it */
+  /** The bytes of the GGUF within its file, for one in an archive. @defaultValue the whole file */
   readonly within?: { readonly start: number; readonly byteLength: number };
 }
 
-/** A file with its header, read. Its tensors are in the order of the header, as of file 0. */
+/** A file with its parsed header. Its tensors are in the order of the header, with a `file` of 0. */
 interface GgufFile extends Shard {
   readonly metadata: Model["metadata"];
   readonly tensors: readonly Tensor[];
@@ -37,7 +41,7 @@ interface GgufFile extends Shard {
 }
 
 /**
- * Reads the header of a GGUF model, of all its shards whichever one is given.
+ * Reads the headers of a GGUF model: of all its shards, whichever one is given.
  *
  * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL`, `PREFAULT_MISSING_SHARD`, and what
  *   {@link FileSet.open} throws
@@ -61,14 +65,14 @@ export async function openGguf(opened: OpenFile, options: GgufOptions): Promise<
   };
 }
 
-/** Shards that no name led to. */
+/** A note about shards that were found by their contents. */
 function foundNote(path: string, shards: readonly GgufFile[]): string[] {
   if (shards.length === 1 || hasShardName(path)) return [];
   const others = shards.flatMap(({ file }) => (file.path === path ? [] : [basename(file.path)]));
   return [`${path} is one shard of ${shards.length}; the others are ${others.join(", ")}`];
 }
 
-/** @returns `null` for what is not there */
+/** @returns `null` for a path that leads nowhere */
 async function readShard(path: string, { files, signal }: GgufOptions): Promise<GgufFile | null> {
   const opened = await files.open(path).catch((error: unknown) => {
     if (PrefaultError.is(error) && error.code === "PREFAULT_NOT_FOUND") return null;
@@ -139,7 +143,7 @@ function place(file: ModelFile, { tensors }: GgufHeader, span: DataSpan) {
   } catch (cause) {
     if (!(cause instanceof BadHeader)) throw cause;
     const isCut = CUT_NAME.test(basename(file.path));
-    const join = "; it looks like one piece of a file that was cut: join the pieces by cat";
+    const join = "; it looks like one part of a file that was cut: join the parts with cat";
     throw invalid(file.path, cause.message + (isCut ? join : ""), cause);
   }
 }
@@ -152,16 +156,16 @@ async function hasHeaderAt({ handle }: OpenFile, at: number, end: number): Promi
 }
 
 /**
- * Shards of llama-gguf-split that were put together by `cat` have the header of the first, and the
- * others lie behind its tensors where no engine looks.
+ * Shards of llama-gguf-split that were joined with `cat` begin with the header of the first. The others
+ * follow its tensors, where no engine reads them.
  */
 function joined({ path }: ModelFile, split: SplitFacts | null, at: number): PrefaultError {
   const parts =
     split === null ? "several GGUF files" : `the ${split.count} shards of a split model`;
   return invalid(
     path,
-    `it is ${parts} put together by cat: another GGUF begins at byte ${at}, which no engine reads. ` +
-      "Merge the original shards by llama-gguf-split --merge",
+    `it is ${parts} joined with cat: another GGUF begins at byte ${at}, which no engine reads. ` +
+      "Merge the original shards with llama-gguf-split --merge",
   );
 }
 

@@ -3,33 +3,33 @@ import { abortError } from "../errors.ts";
 
 const BUFFER_BYTES = 256 * 1024;
 
-/** What is past the end of a file. */
+/** A read past the end of the file. */
 export class PastEnd extends Error {}
 
 export interface CursorOptions {
-  /** Where to begin, in bytes from the start of the file. @defaultValue `0` */
+  /** The start of the header, in bytes from the start of the file. @defaultValue `0` */
   readonly start?: number;
   /** Ends the reading before the next part of the file is asked for. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Reads a header from front to back, through a small buffer. What {@link HeaderCursor.need} has said
- * is there can be taken synchronously.
+ * Reads a header from front to back through a buffer of 256 KiB. {@link HeaderCursor.need} waits until
+ * bytes are in the buffer, and the other methods take them synchronously.
  */
 export class HeaderCursor {
   littleEndian = true;
   readonly #handle: FileHandle;
   readonly #fileBytes: number;
   #view: DataView;
-  /** Which bytes of the file the view shows, and how far it has been read. */
+  /** The range of the file that is in the buffer. */
   #from = 0;
   #to = 0;
   #offset: number;
   readonly #start: number;
   readonly #signal: AbortSignal | undefined;
 
-  /** @param end where the file ends, or what is read of it */
+  /** @param end of the file, or of the part of it that may be read */
   constructor(handle: FileHandle, end: number, { start = 0, signal }: CursorOptions = {}) {
     this.#handle = handle;
     this.#fileBytes = end;
@@ -44,7 +44,7 @@ export class HeaderCursor {
     return this.#offset;
   }
 
-  /** Bytes from where it began. */
+  /** Bytes from the start of the header. */
   get readBytes(): number {
     return this.#offset - this.#start;
   }
@@ -53,7 +53,7 @@ export class HeaderCursor {
     return this.#fileBytes - this.#offset;
   }
 
-  /** Whether {@link need} has nothing to wait for. */
+  /** Whether so many bytes are in the buffer. */
   has(bytes: number): boolean {
     return this.#offset + bytes <= this.#to;
   }
@@ -73,7 +73,7 @@ export class HeaderCursor {
     if (bytesRead < bytes) throw new PastEnd();
   }
 
-  /** The next so many bytes, as a view with the byte order of the file. */
+  /** Takes the next bytes. @param read gets the view, the place and the byte order of the file */
   take<T>(bytes: number, read: (view: DataView, at: number, littleEndian: boolean) => T): T {
     const value = read(this.#view, this.#offset - this.#from, this.littleEndian);
     this.#offset += bytes;

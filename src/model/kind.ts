@@ -1,6 +1,6 @@
 import type { Model, ModelKind } from "./model.ts";
 
-/** Values of `general.type` and of `general.architecture` that are no model's. */
+/** Values of `general.type` and of `general.architecture` of files that are no models. */
 const BY_TYPE: ReadonlyMap<unknown, ModelKind> = new Map<unknown, ModelKind>([
   ["mmproj", "mmproj"],
   ["projector", "mmproj"],
@@ -17,7 +17,7 @@ const BY_ARCHITECTURE: ReadonlyMap<unknown, ModelKind> = new Map<unknown, ModelK
   ["controlvector", "control-vector"],
 ]);
 
-/** Keys that only files of a kind have, should they say nothing else of themselves. */
+/** Keys that only files of one kind have. For files without a known type or architecture. */
 const BY_KEY: readonly (readonly [RegExp, ModelKind])[] = [
   [/^adapter\./, "adapter"],
   [/^imatrix\./, "imatrix"],
@@ -25,7 +25,7 @@ const BY_KEY: readonly (readonly [RegExp, ModelKind])[] = [
   [/^clip\./, "mmproj"],
 ];
 
-/** Names that all tensors of such a file have. */
+/** Patterns that match all tensor names of files of one kind. */
 const BY_NAMES: readonly (readonly [RegExp, ModelKind])[] = [
   [/\.lora_[ab](\.weight)?$/i, "adapter"],
   [/(^|\.)(lora_(a|b|up|down|embedding_a|embedding_b)|ia3_l|dora_scale|alpha)(\.|$)/i, "adapter"],
@@ -34,15 +34,15 @@ const BY_NAMES: readonly (readonly [RegExp, ModelKind])[] = [
   [/^(v|a|mm|resampler|adapter)\./, "mmproj"],
 ];
 
-/** The tensor that every language model has, under any of its names. */
+/** The token embedding, which every language model has, under its different names. */
 const EMBEDDING = /^(token_embd\.weight|.*embed_tokens\.weight|.*\bwte\.weight)$/;
 
 /**
- * What a file is to an engine: by its metadata, and by the names of its tensors where those are
- * missing or say something else.
+ * Tells the kind of a file by its metadata, and by the names of its tensors where the metadata are missing
+ * or wrong.
  */
 export function kindOf({ metadata, tensors }: Pick<Model, "metadata" | "tensors">): ModelKind {
-  // A file with a token embedding is a model, whatever a converter wrote into its type.
+  // A file with a token embedding is a model: converters write wrong types.
   if (tensors.some(({ name }) => EMBEDDING.test(name))) return "model";
   if (tensors.length === 0) {
     const hasTokens = Object.keys(metadata).some((key) => key.startsWith("tokenizer."));

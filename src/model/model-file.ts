@@ -4,7 +4,7 @@ import { PrefaultError } from "../errors.ts";
 import type { OpenFile } from "../file/open-file.ts";
 import type { ModelFile } from "./model.ts";
 
-/** What a model remembers of a file that was open. */
+/** The facts of an open file that a model keeps. */
 export function modelFile({ path, byteLength, identity }: OpenFile): ModelFile {
   return { path, byteLength, identity };
 }
@@ -16,14 +16,14 @@ export function expectContents({ path, byteLength }: OpenFile): void {
   }
 }
 
-/** What downloaders and browsers put behind the name of a file while it is not complete. */
+/** The suffixes that downloaders and browsers give to files that are not complete. */
 export const UNFINISHED =
   /[.-](part|partial|incomplete|tmp|temp|download|downloading|downloadinprogress|crdownload|aria2|!qb|opdownload|partial-\d+)$/i;
 
-/** Where the Hugging Face client keeps unfinished files of a folder that it downloads into. */
+/** The folder of the Hugging Face client for unfinished files, below the folder of a download. */
 const HUGGING_FACE_DOWNLOADS = join(".cache", "huggingface", "download");
 
-/** The unfinished download of a file that is not there, as a half-sentence for a message; else empty. */
+/** Looks for an unfinished download of a missing file. @returns words to append to a message, or "" */
 export async function unfinishedHint(path: string): Promise<string> {
   const name = basename(path);
   for (const folder of [dirname(path), join(dirname(path), HUGGING_FACE_DOWNLOADS)]) {

@@ -1,10 +1,10 @@
 /** A file of a model, as it was on disk when the model was opened. */
 export interface ModelFile {
-  /** As it was given, or as it was found next to the one that was given. */
+  /** As the caller gave it, or as it was found beside the given file. */
   readonly path: string;
   /** Bytes. */
   readonly byteLength: number;
-  /** Tells the file that was read from another that takes its name later. */
+  /** Identifies the file: another file that takes its path later has another identity. */
   readonly identity?: string;
 }
 
@@ -28,7 +28,7 @@ export interface Tensor {
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[];
 
 /**
- * What a file is to an engine.
+ * How an engine uses a file.
  *
  * - `model`: has weights of its own that are placed on CPU and GPU.
  * - `mmproj`: a projector for images or sound, loaded beside a model.
@@ -45,17 +45,17 @@ export type ModelKind =
   | "imatrix"
   | "vocabulary";
 
-/** What tensors a model has, where they lie and how long they are. Holds nothing open. */
+/** The tensors of a model, with their files and places. Holds nothing open. */
 export interface Model {
   readonly format: "gguf" | "safetensors" | "file";
   /** In shard order. */
   readonly files: readonly ModelFile[];
-  /** In file order. A plain file is a single tensor that bears the file's name. */
+  /** In file order. A plain file is a single tensor with the file's name. */
   readonly tensors: readonly Tensor[];
   /** Of the first shard. */
   readonly metadata: Readonly<Record<string, MetadataValue>>;
   /** @defaultValue `"model"` */
   readonly kind?: ModelKind;
-  /** What a person should know about how it was read, one sentence each. @defaultValue none */
+  /** Remarks on how it was read, one sentence each. @defaultValue none */
   readonly notes?: readonly string[];
 }

@@ -1,9 +1,9 @@
-import { access } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { PrefaultError } from "../errors.ts";
+import { exists } from "../file/exists.ts";
 
-/** What of a manifest's layers are weights, the model first; Docker's store is like Ollama's. */
+/** Media types of layers that are weights, the model first. Docker's store has the form of Ollama's. */
 const WEIGHTS: readonly RegExp[] = [
   /^application\/vnd\.ollama\.image\.model$/,
   /^application\/vnd\.ollama\.image\.tensor$/,
@@ -18,7 +18,7 @@ const DEFAULT_REGISTRY = "registry.ollama.ai";
 const DEFAULT_NAMESPACE = "library";
 const DEFAULT_TAG = "latest";
 
-/** A manifest names a dozen layers; a model of many tensors a few thousand. */
+/** A manifest has about a dozen layers; one with a layer for each tensor has a few thousand. */
 const MOST_LAYERS = 20_000;
 
 interface Layer {
@@ -26,7 +26,7 @@ interface Layer {
   readonly digest: string;
 }
 
-/** The weights that a manifest names, as digests; `null` for JSON that is no manifest. */
+/** The digests of the weights that a manifest names; `null` for JSON that is no manifest. */
 export function weightsOfManifest(json: unknown): string[] | null {
   if (typeof json !== "object" || json === null) return null;
   const { schemaVersion, layers } = json as Record<string, unknown>;
@@ -67,7 +67,7 @@ export async function blobsOfManifest(path: string, digests: readonly string[]):
   return blobs;
 }
 
-/** The words of a Modelfile that name files: its model first, then its adapters. */
+/** The names in a Modelfile: of its model first, then of its adapters. */
 export function namesOfModelfile(text: string): string[] {
   const lines = text.split(/\r?\n/).map((line) => /^\s*(FROM|ADAPTER)\s+(.+?)\s*$/i.exec(line));
   const named = (word: string) =>
@@ -78,8 +78,8 @@ export function namesOfModelfile(text: string): string[] {
 }
 
 /**
- * The file or folder that a Modelfile's `FROM` or `ADAPTER` means: a path, a blob by its digest, or the
- * manifest of a model in the local store. `undefined` when it is not on this machine.
+ * The file or folder of a Modelfile's `FROM` or `ADAPTER`: a path, a blob by its digest, or the manifest
+ * of a model in a local store. `undefined` when it is not on this machine.
  */
 export async function findNamed(name: string, modelfile: string): Promise<string | undefined> {
   const path = name.startsWith("~/") ? join(homedir(), name.slice(2)) : name;
@@ -112,13 +112,13 @@ function storeOfManifest(path: string): string | undefined {
   return at > 0 ? parts.slice(0, at).join("/") || "/" : undefined;
 }
 
-/** A Modelfile may lie in the store that it speaks of, or beside it. */
+/** The stores in which a Modelfile may lie, or beside which. */
 function siblingStores(path: string): string[] {
   const folder = dirname(resolve(path));
   return [folder, join(folder, "models"), join(folder, ".ollama", "models")];
 }
 
-/** Where Ollama keeps models: as it is told, for a user, and for its service. */
+/** Ollama's folders of models: by its variable, of a user, and of its service. */
 function localStores(): string[] {
   return [
     process.env["OLLAMA_MODELS"],
@@ -129,22 +129,13 @@ function localStores(): string[] {
   ].filter((each): each is string => each !== undefined && each !== "");
 }
 
-/** As Ollama keeps a blob, and as Docker does. */
+/** The paths of a blob, as Ollama and as Docker name it. */
 function blobPaths(store: string, digest: string): string[] {
   const [algorithm = "", hash = ""] = digest.split(/[:-]/);
   return [join(store, "blobs", `${algorithm}-${hash}`), join(store, "blobs", algorithm, hash)];
 }
 
 async function firstThere(paths: readonly string[]): Promise<string | undefined> {
-  for (const path of paths) {
-    if (
-      await access(path).then(
-        () => true,
-        () => false,
-      )
-    ) {
-      return path;
-    }
-  }
+  for (const path of paths) if (await exists(path)) return path;
   return undefined;
 }

@@ -1,6 +1,6 @@
-import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { PrefaultError } from "../errors.ts";
+import { isFolder } from "../file/exists.ts";
 import { fileIdentity } from "../file/open-file.ts";
 import { type FailedPath, findModels } from "./folder.ts";
 import { describeKind } from "./kind.ts";
@@ -10,22 +10,22 @@ import { INDEX_NAME } from "./stand-in.ts";
 
 export type { FailedPath } from "./folder.ts";
 
-/** A set of models, as far as it could be opened. */
+/** A set of models, and the paths that could not be opened. */
 export interface OpenedModels {
   /** Each once, in the order of the paths. */
   readonly models: readonly Model[];
-  /** What could not be opened; the others were. */
+  /** The paths that could not be opened, while others were. */
   readonly failures: readonly FailedPath[];
-  /** About the set: what was left out, and why. Each model has notes of its own. */
+  /** Remarks on what was left out of the set. Each model has notes of its own. */
   readonly notes: readonly string[];
 }
 
 /** A path that waits to be opened. */
 interface Waiting {
   readonly path: string;
-  /** Found in a folder, and not named by anybody. */
+  /** Found in a folder, and not named by the caller. */
   readonly isFound: boolean;
-  /** Files that led to it: a manifest, a Modelfile. */
+  /** The number of files that led to it, such as a manifest. */
   readonly steps: number;
 }
 
@@ -53,7 +53,7 @@ export async function openModels(
 
 const SAFETENSORS_SHARD = /^(?<prefix>.*)-\d+-of-(?<total>\d+)\.safetensors$/i;
 
-/** Shards that were named one by one, and not all of them: only an index leads to the others. */
+/** Notes about sets of shards of which not all were named: only an index leads to the others. */
 function partNotes(models: readonly Model[]): string[] {
   const paths = models.flatMap(({ format, files }) =>
     format === "safetensors" && files.length === 1 ? files.map(({ path }) => path) : [],
@@ -73,15 +73,16 @@ function partNotes(models: readonly Model[]): string[] {
   });
 }
 
+/** One opening of a set of paths. */
 class Opening implements OpenedModels {
   readonly models: Model[] = [];
   readonly failures: FailedPath[] = [];
   readonly notes: string[] = [];
   readonly #options: OpenPathOptions;
-  /** Identities of the files that belong to a model that is open already, and their paths. */
+  /** Identities and paths of the files of the models that were opened. */
   readonly #covered = new Set<string>();
   readonly #paths = new Set<string>();
-  /** Folders with an index that could not be opened: the shards in them are no models of their own. */
+  /** Folders with an index that could not be opened: their shards are not opened as models of their own. */
   readonly #broken = new Set<string>();
 
   constructor(options: OpenPathOptions) {
@@ -107,7 +108,7 @@ class Opening implements OpenedModels {
     }
   }
 
-  /** Of what is no model, no file stays open: a folder may hold thousands. */
+  /** Closes the files of a path that is no model, since a folder may hold thousands of them. */
   async #read(path: string): Promise<Opened> {
     const { files } = this.#options;
     let opened: Opened | undefined;
@@ -151,7 +152,7 @@ class Opening implements OpenedModels {
     else this.models.push(model);
   }
 
-  /** A shard that is missing or broken is found out by each of the others. */
+  /** Adds a failure once: each shard of a model fails with the error of the missing one. */
   #fail(failure: FailedPath): void {
     const { code, path } = failure.error;
     const isKnown = this.failures.some(({ error }) => error.code === code && error.path === path);
@@ -161,13 +162,6 @@ class Opening implements OpenedModels {
 
 function withNote(model: Model, note: string): Model {
   return { ...model, notes: [...(model.notes ?? []), note] };
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }
 
 function leadsNowhere(path: string): PrefaultError {

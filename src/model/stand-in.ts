@@ -1,20 +1,20 @@
-import { access } from "node:fs/promises";
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { PrefaultError } from "../errors.ts";
+import { exists } from "../file/exists.ts";
 import type { OpenFile } from "../file/open-file.ts";
 import { blobsOfManifest, findNamed, namesOfModelfile, weightsOfManifest } from "./ollama.ts";
 import { MOST_INDEX_BYTES } from "./safetensors.ts";
 import { disguiseOf, isText, readText } from "./text-file.ts";
 
-/** A Modelfile carries a template, and a list of presets some models. */
+/** The most bytes of a Modelfile, which may have a long template, and of a file of presets. */
 const MOST_TEXT_BYTES = 4 * 1024 ** 2;
-/** Paths that one file may name. */
+/** The most paths that one file may name. */
 const MOST_NAMED = 1000;
 
 /** `model.safetensors.index.json`, and with a variant: `….index.fp16.json`, `….fp16.safetensors.index.json`. */
 export const INDEX_NAME = /\.safetensors\.index(\.[\w-]+)?\.json$/i;
 
-/** What a file that is no model itself leads to. */
+/** What a file stands for that is no model itself. */
 export type StandIn =
   /** Files or folders, a model first; none for a manifest of a model that is not on this machine. */
   | { readonly leadsTo: readonly string[] }
@@ -22,12 +22,12 @@ export type StandIn =
   | { readonly index: string };
 
 /**
- * What a file stands for, if it is no model itself.
+ * Reads what a file stands for, if it is no model itself.
  *
  * @param start its first bytes
  * @returns `undefined` for any other file
- * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL` for what stands for a model that is not here:
- *   a pointer, a saved web page; what the followed file throws
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL` for a file in place of a model, such as a Git
+ *   LFS pointer or a saved web page; `PREFAULT_NOT_FOUND`, `PREFAULT_MISSING_SHARD`
  */
 export async function standInOf(opened: OpenFile, start: Buffer): Promise<StandIn | undefined> {
   const { path, byteLength, handle } = opened;
@@ -72,7 +72,7 @@ function isModelfile(path: string, start: Buffer): boolean {
     .toString("utf8")
     .split("\n")
     .find((line) => line.trim() !== "" && !line.trimStart().startsWith("#"));
-  // A Dockerfile begins in the same way, and a mailbox nearly.
+  // A Dockerfile begins in the same way, and a mailbox similarly.
   const hasNoSuffix = !basename(path).includes(".");
   return hasNoSuffix && /^FROM\s+\S/.test(first ?? "") && !/(docker|container)file/i.test(path);
 }
@@ -115,14 +115,11 @@ async function ofPresets(path: string, text: string): Promise<StandIn> {
   return { leadsTo };
 }
 
-/** Relative paths are the server's, which is mostly started where its presets are. */
+/** A relative path, from the folder of the file that names it, or else from the working directory. */
 async function besideOrHere(name: string, path: string): Promise<string> {
   if (isAbsolute(name)) return name;
   const beside = resolve(dirname(path), name);
-  return access(beside).then(
-    () => beside,
-    () => resolve(name),
-  );
+  return (await exists(beside)) ? beside : resolve(name);
 }
 
 function refused(path: string, what: string): PrefaultError {

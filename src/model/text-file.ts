@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 
-/** What a file turns out to be by its first bytes, when it is no model. */
+/** A file that was saved in place of a model, as its first bytes show. */
 export interface Disguise {
   /** In words: "is …". */
   readonly what: string;
@@ -8,7 +8,7 @@ export interface Disguise {
   readonly advice: string;
 }
 
-/** Enough for the first lines of whatever is text. */
+/** Enough for the first lines of a text. */
 export const START_BYTES = 4096;
 
 /** The first bytes of a file; fewer where it has fewer. */
@@ -25,7 +25,7 @@ export async function readText(handle: FileHandle, byteLength: number): Promise<
   return bytes.toString("utf8", 0, bytesRead).replace(/^\uFEFF/, "");
 }
 
-/** Names that people give to weights; what stands under them and is a text is none. */
+/** Names of files of weights. A text under such a name is no model. */
 export const MODEL_NAME =
   /\.(gguf|ggml|ggjt|safetensors|bin|pt|pth|ckpt|onnx|llamafile)$|(^|[\\/])(sha256[-:])?[0-9a-f]{40,64}$/i;
 
@@ -36,21 +36,21 @@ const ERROR_TEXT =
   /^\s*(entry not found|not found|file not found|repository not found|invalid (username|credentials|rev)|access to (model|this)|access denied|unauthori[sz]ed|forbidden|internal server error|too many requests|\d{3} \w|error\b|moved permanently|temporary redirect|cannot |you need to )/i;
 
 /**
- * What a file is that stands for a model, or that was saved in place of one: a pointer, a web page, a
- * message of a server. `undefined` when it may be what its name says.
+ * Recognises a file that was saved in place of a model: a pointer, a web page, a message of a server.
+ * `undefined` for any other file.
  */
 export function disguiseOf(path: string, start: Buffer, byteLength: number): Disguise | undefined {
   const text = start.toString("utf8");
   if (POINTER.test(text)) {
     const size = /^size (\d+)/m.exec(text)?.[1];
     const of = size === undefined ? "" : ` to a model of ${size} bytes`;
-    return { what: `a Git LFS pointer${of}, not the model`, advice: "fetch it by git lfs pull" };
+    return { what: `a Git LFS pointer${of}, not the model`, advice: "fetch it with git lfs pull" };
   }
   if (/^# ?xet version/i.test(text)) {
-    return { what: "a Xet pointer, not the model", advice: "fetch it by git xet pull" };
+    return { what: "a Xet pointer, not the model", advice: "fetch it with git xet pull" };
   }
   if (/^\/?(\.\.\/)*\.?git\/annex\/objects\/|^\/annex\/objects\//.test(text) && byteLength < 4096) {
-    return { what: "a git-annex pointer, not the model", advice: "fetch it by git annex get" };
+    return { what: "a git-annex pointer, not the model", advice: "fetch it with git annex get" };
   }
   const isNamedAsModel = MODEL_NAME.test(path);
   const again = "download it again (a gated or private model needs a token)";
@@ -65,10 +65,10 @@ export function disguiseOf(path: string, start: Buffer, byteLength: number): Dis
   return undefined;
 }
 
-/** Text and nothing else: what a person could read. */
+/** Whether bytes are plain text. */
 export function isText(start: Buffer): boolean {
   if (start.length === 0) return false;
-  // Tabs and line breaks are the control characters of a text.
+  // A text has no control characters but tabs and line breaks.
   if (start.some((byte) => byte < 0x20 && (byte < 0x09 || byte > 0x0d))) return false;
   // The last character may be cut in half.
   return !start.toString("utf8").slice(0, -1).includes("\ufffd");
@@ -90,7 +90,7 @@ function isErrorBody(text: string): boolean {
   }
 }
 
-/** Formats of ggml before GGUF, by their magic number as it lies in the file. */
+/** Formats of ggml before GGUF, by their first four bytes. */
 const OLD_MAGICS: ReadonlyMap<string, string> = new Map([
   ["lmgg", "ggml"],
   ["fmgg", "ggmf"],
@@ -98,7 +98,7 @@ const OLD_MAGICS: ReadonlyMap<string, string> = new Map([
   ["algg", "ggla, a LoRA adapter"],
 ]);
 
-/** The name of a format from before GGUF, by the first bytes of a file. */
+/** The name of a format from before GGUF; `undefined` for any other file. @param start its first bytes */
 export function oldFormatOf(start: Buffer): string | undefined {
   return OLD_MAGICS.get(start.toString("latin1", 0, 4));
 }

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 
-/** A file that lies in an archive as it is, uncompressed. */
+/** A file that is stored in an archive without compression. */
 export interface StoredFile {
   readonly name: string;
   /** Bytes from the start of the archive to its contents. */
@@ -8,7 +8,7 @@ export interface StoredFile {
   readonly byteLength: number;
 }
 
-/** What of an archive matters here. */
+/** The files of an archive whose names match. */
 export interface Archive {
   readonly stored: readonly StoredFile[];
   /** Names of compressed files, which cannot be mapped. */
@@ -36,7 +36,7 @@ const IN_ZIP64 = 0xffffffff;
 interface Directory {
   readonly offset: number;
   readonly byteLength: number;
-  /** Where it really is less where it says it is: bytes were put in front of the archive. */
+  /** Bytes that were put before the archive, which the offsets in it do not count. */
   readonly shift: number;
 }
 
@@ -49,11 +49,11 @@ interface Entry {
 }
 
 /**
- * The files of a given name's pattern in a zip archive, which may have anything in front of it: a
- * llamafile is an executable that is a zip as well. What is claimed is checked against the file before it
- * is used; whatever does not hold makes it no archive.
+ * Lists the files of a zip archive whose names match a pattern. The archive may have other bytes before it:
+ * a llamafile is an executable and a zip archive. Every number is checked against the size of the file
+ * before it is used.
  *
- * @returns `null` for what is no zip archive
+ * @returns `null` for a file that is no zip archive
  */
 export async function readArchive(
   handle: FileHandle,
@@ -99,7 +99,7 @@ async function directory64(handle: FileHandle, endAt: number): Promise<Directory
   const locatorAt = endAt - END64_LOCATOR.bytes;
   const locator = await readExactly(handle, locatorAt, END64_LOCATOR.bytes);
   if (locator?.readUInt32LE(0) !== END64_LOCATOR.signature) return null;
-  // Where it says, or right in front of its locator: what was put before the archive moves it.
+  // At the offset in its locator, or just before its locator if bytes were put before the archive.
   for (const at of [Number(locator.readBigUInt64LE(8)), locatorAt - END64.bytes]) {
     if (at + END64.bytes > locatorAt) continue;
     const end = await readExactly(handle, at, END64.bytes);
@@ -148,7 +148,7 @@ function* entriesOf(directory: Buffer): Generator<Entry> {
 
 type Fields = Pick<Entry, "bytes" | "packedBytes" | "localOffset">;
 
-/** The ZIP64 extra field holds, in this order, those of the values that did not fit into 32 bits. */
+/** The ZIP64 extra field holds the values that do not fit into 32 bits, in this order. */
 function withZip64(fields: Fields, extra: Buffer): Fields {
   const found = zip64Extra(extra);
   if (found === null) return fields;
@@ -172,7 +172,7 @@ function zip64Extra(extra: Buffer): Buffer | null {
   return null;
 }
 
-/** Where an entry's contents begin: its local header has a name and an extra field of its own. */
+/** The offset of an entry's contents, after its local header, which has its own name and extra field. */
 async function startOf(handle: FileHandle, at: number, fileBytes: number): Promise<number | null> {
   if (!Number.isSafeInteger(at) || at < 0 || at + LOCAL.bytes > fileBytes) return null;
   const local = await readExactly(handle, at, LOCAL.bytes);

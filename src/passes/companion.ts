@@ -4,9 +4,9 @@ import type { Model } from "../model/model.ts";
 import type { PassName, PassPlan } from "./pass.ts";
 
 /**
- * A plan for what is loaded beside a model. A placement speaks of the model's layers and says nothing
- * of it: it is made resident as a whole, since an engine reads all of it while it loads. An importance
- * matrix is not read at all.
+ * Plans a file that is loaded beside a model, such as a projector. A placement concerns only the layers of
+ * the model, so the whole file is planned: an engine reads all of it while it loads. An importance matrix
+ * is not read at all.
  */
 export function companionPlan(model: Model, pass: PassName): PassPlan {
   const { kind = "model" } = model;

@@ -70,13 +70,13 @@ export function isPassName(name: string): name is PassName {
 }
 
 /**
- * Which tensors of a model inference reads from the mapping, in order and with reasons, and where
- * the others are. What is loaded beside a model (a projector, an adapter) is planned as a whole.
+ * Plans which tensors of a model inference reads from the mapping, in order and with reasons, and where the
+ * others are. A file that is loaded beside a model (a projector, an adapter) is planned as a whole.
  *
  * @param pass - @defaultValue `"llama.cpp"`, the engine most files are made for
- * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a pass or a placement that cannot be,
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for an unknown pass or an impossible placement,
  * `PREFAULT_UNKNOWN_TENSOR` for a pattern that matches nothing or a tensor that the pass needs,
- * `PREFAULT_INVALID_MODEL` for metadata that cannot be.
+ * `PREFAULT_INVALID_MODEL` for impossible metadata.
  */
 export function planPass<Name extends PassName = "llama.cpp">(
   model: Model,

@@ -5,7 +5,7 @@ import { TensorIndex } from "./gguf/tensor-index.ts";
 import type { LlamaPlacement } from "./llama/placement.ts";
 import type { ReferencePlacement } from "./sharpinference/placement.ts";
 
-/** The passes, as `--pass` spells them. */
+/** The names of the passes, as `--engine` takes them. */
 export const PASS_NAMES = [
   "llama.cpp",
   "ik_llama.cpp",
@@ -19,13 +19,13 @@ export const PASS_NAMES = [
 
 export type PassName = (typeof PASS_NAMES)[number];
 
-/** A model as a pass sees it. */
+/** A model with what every pass needs. */
 export interface IndexedModel {
   readonly index: TensorIndex;
   readonly hyper: HyperParameters;
 }
 
-/** A tensor that inference reads from the mapping, and why. */
+/** A tensor that inference reads from the mapping, with the reason. */
 export interface PlannedTensor {
   readonly tensor: Tensor;
   /** In words, from a small set, so that a table can be grouped by it. */
@@ -35,7 +35,7 @@ export interface PlannedTensor {
 /** The runs of a plan, in the order in which they are filled. */
 export type RunName = "core" | "experts";
 
-/** Tensors that are made resident together, or not at all. */
+/** Tensors that one gate decides on: all of them are made resident, or none. */
 export interface PassRun {
   /** `core`: what every token reads. `experts`: routed experts, of which a token reads a few. */
   readonly name: RunName;
@@ -47,7 +47,7 @@ export interface PassRun {
 }
 
 /**
- * Where a tensor is that no run lists.
+ * The place of a tensor that no run lists.
  *
  * - `gpu`: uploaded.
  * - `copied`: converted into private memory at load.
@@ -63,24 +63,24 @@ export interface UnplannedTensor {
 }
 
 /**
- * What a pass would make resident, and where everything else is. Unless `reference` was asked for,
- * every tensor of the model is in exactly one place.
+ * The tensors that a pass makes resident, and the places of all others. Every tensor of the model comes
+ * once, unless the placement has `reference: true`.
  */
 export interface PassPlan {
   readonly pass: PassName;
   /** In order. A run without tensors is left out. */
   readonly runs: readonly PassRun[];
   readonly elsewhere: readonly UnplannedTensor[];
-  /** What a person should know about this plan, one sentence each. */
+  /** Remarks on the plan, one sentence each. */
   readonly notes: readonly string[];
 }
 
-/** A plan together with the model it is for: what `prefault` takes as a target. */
+/** A plan with its model: a target of `prefault`. */
 export interface ModelPlan extends PassPlan {
   readonly model: Model;
 }
 
-/** Pure: the same model and placement give the same plan, and no file is opened (defect D10). */
+/** Makes the plan of one engine. Pure: it opens no file (defect D10). */
 export type Pass<P> = (model: IndexedModel, placement: P) => PassPlan;
 
 export type LlamaPass = Pass<LlamaPlacement>;

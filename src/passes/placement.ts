@@ -1,6 +1,6 @@
 import { PrefaultError } from "../errors.ts";
 
-/** What every engine has. */
+/** The placement options of every engine. */
 export interface CommonPlacement {
   /**
    * Layers on the GPU. Negative: all. SharpInference counts from the first layer, llama.cpp from the
@@ -15,9 +15,6 @@ export interface CommonPlacement {
   readonly lazyTables?: "include" | "exclude";
 }
 
-/** A table over this many bytes is lazy: llama.cpp's `--lazy-mode auto`. */
-export const LAZY_TABLE_BYTES = 4 * 2 ** 30;
-
 const FLAGS = ["cpuGdn", "mtp", "reference", "repack"] as const;
 const CHOICES = {
   cpuMoe: [true, false, "auto"],
@@ -26,8 +23,7 @@ const CHOICES = {
 } as const;
 
 /**
- * Refuses a value of a type that its option cannot have. Numbers are checked by who reads them, and
- * fields that are no option are left alone.
+ * Refuses a value of a wrong type. Numbers are checked where they are used, and unknown fields are ignored.
  *
  * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION`, which names the option
  */
@@ -76,7 +72,7 @@ export function invalidOption(name: string, value: unknown, problem: string): Pr
   return new PrefaultError("PREFAULT_INVALID_OPTION", `${name} is ${shown(value)}: ${problem}`);
 }
 
-/** Any value in a message: some have no JSON, and some no text either. */
+/** A value as text for a message, also where it has no JSON. */
 function shown(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "object" && value !== null)

@@ -64,7 +64,7 @@ describe.each(COMMANDS)("%s fails with one sentence for", (command) => {
     if (!asBytes) return expectFailure([command, at(name)], 1, code, say);
     const result = await prefault([command, at(name)]);
     expect(result.code).toBe(0);
-    expect(result.stderr).toMatch(/^Note: [^\n]*taken as the bytes it is\.\n$/);
+    expect(result.stderr).toMatch(/^Note: [^\n]*opened as a plain file\.\n$/);
     expect(result.stderr).toMatch(say);
   });
 

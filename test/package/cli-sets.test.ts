@@ -64,7 +64,7 @@ describe.each(["evict", "status"])("%s of a folder with a broken model", (comman
     expect(files).toHaveLength(3);
     expect({ failures, notes }).toEqual({
       failures: [],
-      notes: [expect.stringContaining("taken as the bytes it is")],
+      notes: [expect.stringContaining("opened as a plain file")],
     });
   });
 });

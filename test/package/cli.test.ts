@@ -292,7 +292,7 @@ describe("a pasted line", () => {
     const line = ["llama-server", "-m", moe, "-ngl", "2", "--gpu-magic"];
     const { code, stderr } = await prefault(["warm", "--", ...line]);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^Note: --gpu-magic is not known here/m);
+    expect(stderr).toMatch(/^Note: --gpu-magic is unknown/m);
     const quiet = await prefault(["warm", "--quiet", "--", ...line]);
     expect(quiet.stderr).toBe("");
   });

@@ -12,7 +12,7 @@ import {
   parseTensorName,
 } from "./tensor-names.ts";
 
-/** What a pass must know of a model besides its tensors. */
+/** Facts of a model that a pass needs besides its tensors. */
 export interface HyperParameters {
   readonly architecture: string;
   /** Blocks that compute, `L` in the tables: trailing MTP (nextn) blocks are not counted. */
@@ -30,7 +30,7 @@ export interface HyperParameters {
   readonly hasPerLayerEmbedding: boolean;
   /** There is no `output.weight`: the token embedding is the output head as well. */
   readonly isTied: boolean;
-  /** Some layers are gated delta nets (linear attention) in place of attention. */
+  /** Some layers have a gated delta net (linear attention) in place of attention. */
   readonly isHybridSsm: boolean;
   /** In such a model every n-th layer is attention. */
   readonly fullAttentionInterval: number;
@@ -45,14 +45,14 @@ export interface HyperParameters {
   readonly keyIsValue: readonly boolean[];
 }
 
-/** Far above any model; keeps `layers * experts` exact. */
+/** Far more than any model has. Keeps `layers * experts` exact. */
 const MOST_EXPERTS = 2 ** 20;
 const DEFAULT_FULL_ATTENTION_INTERVAL = 4;
 
 /**
  * Derives the hyper-parameters from GGUF metadata and from which tensors there are.
  *
- * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL` for metadata that is missing or cannot be:
+ * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL` for missing or impossible metadata:
  * a block has at least one tensor, so no count of blocks exceeds the count of tensors.
  */
 export function readHyperParameters(model: Model, index: TensorIndex): HyperParameters {

@@ -2,8 +2,8 @@ import { PrefaultError } from "../../errors.ts";
 import type { MetadataValue, Model } from "../../model/model.ts";
 
 /**
- * Reads the metadata of a model by the short names of its architecture. What a file says is hostile
- * until its type and range were checked: nothing here returns a number that a loop may not count to.
+ * Reads the metadata of a model by keys without the architecture's prefix. Types and ranges are checked,
+ * since a file may be hostile: every number is within the bounds that its caller gives.
  */
 export class Metadata {
   readonly architecture: string;

@@ -12,8 +12,7 @@ export class TensorIndex {
 
   /**
    * @throws {@link PrefaultError} `PREFAULT_INVALID_MODEL` for a tensor that does not lie in its
-   * file. Defect D9: the reference hands the sweep whatever size the header claims, and a truncated
-   * file crashes it there.
+   * file. Defect D9: the reference sweeps the size in the header, and crashes on a truncated file.
    */
   constructor(model: Pick<Model, "tensors" | "files">) {
     this.tensors = model.tensors;
@@ -24,7 +23,7 @@ export class TensorIndex {
     }
   }
 
-  /** Tolerant: a tensor that only the sweep wants, and that may be absent. */
+  /** A tensor that may be absent. */
   find(name: string): Tensor | undefined {
     return this.#byName.get(name);
   }
@@ -34,7 +33,7 @@ export class TensorIndex {
   }
 
   /**
-   * Strict: a tensor without which the engine of this pass does not load the model either.
+   * A tensor that must exist: the engine of the pass does not load the model without it.
    *
    * @throws {@link PrefaultError} `PREFAULT_UNKNOWN_TENSOR`
    */

@@ -1,5 +1,5 @@
 /**
- * The names that GGUF gives to the parts of a model, grouped as every pass speaks of them.
+ * The names of tensors in GGUF files, in the groups that passes use.
  * A role is the part of a name after `blk.N.`; all of them end in `.weight`.
  */
 
@@ -58,7 +58,7 @@ export const COPIES: ReadonlySet<string> = new Set([
   "nextn.eh_proj.weight",
 ]);
 
-/** What a person calls each part. Every reason begins with one of these. */
+/** The names of parts in reasons: every reason begins with one of these. */
 const PARTS: readonly (readonly [part: string, roles: readonly string[]])[] = [
   ["token embedding", ["token_embd"]],
   ["output norm", ["output_norm"]],
@@ -83,7 +83,7 @@ const PART_OF_ROLE: ReadonlyMap<string, string> = new Map(
 
 const ROUTED: ReadonlySet<string> = new Set(ROUTED_EXPERTS.map((role) => `${role}.weight`));
 
-/** Where a tensor name says it belongs. */
+/** A tensor's name, parsed. */
 export interface TensorName {
   /** Number of the block, `undefined` for a tensor of the whole model. */
   readonly block: number | undefined;
@@ -105,12 +105,12 @@ export function blockTensor(block: number, role: string): string {
   return `blk.${block}.${role}.weight`;
 }
 
-/** Routed experts are the one part that a token does not use whole. */
+/** Whether a role is of routed experts, of which a token uses only some. */
 export function isRoutedExpert(role: string): boolean {
   return ROUTED.has(role);
 }
 
-/** The three that stay on the CPU, or go to the GPU, together. */
+/** The three tensors that are together on the CPU or on the GPU. */
 export function isHeadTensor(role: string): boolean {
   return role === EMBEDDING || role === OUTPUT_NORM || role === OUTPUT;
 }
@@ -118,7 +118,7 @@ export function isHeadTensor(role: string): boolean {
 /** Models converted before 2024 have each expert as a tensor of its own: `ffn_gate.3.weight`. */
 const SINGLE_EXPERT = /^ffn_(gate|up|down)\.\d+\.weight$/;
 
-/** "attention" for `attn_q.weight`; "other weights" for what has no name here. */
+/** The name of a role's part: "attention" for `attn_q.weight`; "other weights" for an unknown role. */
 export function partOf(role: string): string {
   if (SINGLE_EXPERT.test(role)) return "routed experts";
   const dot = role.lastIndexOf(".");

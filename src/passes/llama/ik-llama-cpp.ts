@@ -3,8 +3,8 @@ import { clampGpuLayers } from "../placement.ts";
 import { planSplit } from "./llama-cpp.ts";
 
 /**
- * ik_llama.cpp: `-ngl` counts blocks from the tail as llama.cpp does, but the output head goes last,
- * once `-ngl` exceeds the number of blocks: `-ngl L` has every block on the GPU.
+ * ik_llama.cpp: `-ngl` counts blocks from the last one as in llama.cpp, but the output head is offloaded
+ * after all blocks: with `-ngl L` every block is on the GPU and the head is not.
  */
 export const ikLlamaCpp: LlamaPass = (model, placement) => {
   const { allBlocks } = model.hyper;

@@ -7,6 +7,7 @@ import {
   partOf,
   type TensorName,
 } from "../gguf/tensor-names.ts";
+import { isLazyTable, LAZY_REASON } from "../lazy-table.ts";
 import type {
   IndexedModel,
   LlamaPass,
@@ -17,7 +18,6 @@ import type {
 } from "../pass.ts";
 import { clampGpuLayers, invalidOption, wholeNumber } from "../placement.ts";
 import { coreAndExperts } from "../runs.ts";
-import { isLazyTable, LAZY_REASON } from "../sharpinference/listing.ts";
 import {
   cpuMoeRule,
   nCpuFfnRule,
@@ -29,14 +29,14 @@ import {
 import type { LlamaPlacement } from "./placement.ts";
 import { repackNotes } from "./repack.ts";
 
-/** How an engine of the llama.cpp family divides blocks and head between CPU and GPU. */
+/** The division of blocks and output head between CPU and GPU. */
 export interface SplitRule {
   /** The first block on the GPU. */
   readonly firstGpuBlock: number;
   readonly isOutputOnGpu: boolean;
 }
 
-/** The input layer: always on the CPU, since llama.cpp sees little benefit in offloading it. */
+/** The input layer, which llama.cpp always keeps on the CPU. */
 const INPUT: ReadonlySet<string> = new Set([
   EMBEDDING,
   PER_LAYER_TABLE,
@@ -46,19 +46,19 @@ const INPUT: ReadonlySet<string> = new Set([
 
 /**
  * Tensors of the whole model that llama.cpp creates as part of block 0 (`LLM_TENSOR_LAYER_REPEATING`
- * in its table). What is neither here nor in the input layer belongs to the output layer.
+ * in its table). All others outside the blocks and the input layer belong to the output layer.
  */
 const WITH_BLOCK_0 =
   /^(rope_freqs|rope_factors_|per_layer_model_proj|per_layer_proj_norm|token_embd_norm)/;
 
-/** Buffer types that are the mapping itself. Under mmap llama.cpp demotes a pinned host buffer. */
+/** Buffer types that are the mapping itself: with mmap llama.cpp replaces a pinned host buffer by it. */
 const MAPPED_BUFFER = /^CPU$|_Host$/;
 /** Buffer types in CPU memory that hold a rearranged copy. */
 const COPYING_BUFFER = /^(CPU_.+|AMX)$/;
 
 /**
- * llama.cpp: `-ngl` counts from the tail and the output head goes first, so `-ngl 1` offloads the
- * head alone and `-ngl L` leaves block 0 on the CPU. MTP blocks count.
+ * llama.cpp: `-ngl` counts from the output head and then from the last block, so `-ngl 1` offloads the head
+ * alone and `-ngl L` leaves block 0 on the CPU. MTP blocks count.
  */
 export const llamaCpp: LlamaPass = (model, placement) => {
   const most = model.hyper.allBlocks + 1;
@@ -69,7 +69,7 @@ export const llamaCpp: LlamaPass = (model, placement) => {
   });
 };
 
-/** What both engines do once they know how many blocks are on the GPU. */
+/** Plans a model for either engine, once the blocks on the GPU are known. */
 export function planSplit(
   pass: PassName,
   model: IndexedModel,
@@ -88,7 +88,7 @@ export function planSplit(
     if (block !== undefined && block >= hyper.layers && placement.mtp !== true) {
       elsewhere.push({ tensor, place: "unused", reason: "MTP blocks, skipped at load" });
     } else if (isLazyTable(tensor, placement) && (isMainline || override === undefined)) {
-      // llama.cpp reads such a table by rows whatever -ot says; ik_llama.cpp knows no lazy tables.
+      // llama.cpp reads such a table by rows also with -ot; ik_llama.cpp has no lazy tables.
       elsewhere.push({ tensor, place: "lazy", reason: LAZY_REASON });
     } else if (override !== undefined) {
       placeByBuffer(tensor, override);
@@ -126,7 +126,7 @@ export function planSplit(
     return block === undefined ? split.isOutputOnGpu : block >= split.firstGpuBlock;
   }
 
-  // A tied head on the GPU is a copy of its own: the mapped embedding still serves the input.
+  // A tied head on the GPU is a copy: the mapped embedding is still read for the input.
   function inputReason(role: string): string {
     const isHead = role === EMBEDDING && hyper.isTied && !split.isOutputOnGpu;
     const part = isHead ? "token embedding, which is the output head too," : partOf(role);
@@ -138,9 +138,9 @@ export function planSplit(
 function blockOf({ block, role }: TensorName, hyper: HyperParameters): number | undefined {
   if (block !== undefined) return block;
   if (!WITH_BLOCK_0.test(role)) return undefined;
-  // LFM2 has its output norm under this name.
+  // In LFM2 this is the name of the output norm.
   if (role === "token_embd_norm.weight" && /^lfm2/.test(hyper.architecture)) return undefined;
-  // Belongs to the first block that uses it, and the sliding windows of Gemma 4 do not.
+  // It belongs to the first block that uses it; in Gemma 4 blocks with a sliding window do not.
   if (role === "rope_freqs.weight" && hyper.isGemma4Like) return firstGlobalBlock(hyper);
   return 0;
 }

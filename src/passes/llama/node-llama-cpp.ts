@@ -12,32 +12,32 @@ export interface NodeLlamaCppModel {
   readonly modelPath?: string;
   readonly useMmap?: boolean | "auto";
   readonly useDirectIo?: boolean;
-  /** Weights are copied into locked memory. It goes before direct I/O and mmap. */
+  /** Weights are copied into locked memory, also with direct I/O or mmap. */
   readonly useMlock?: boolean;
   /**
-   * Tables of which a token reads a few rows are read by rows. A loaded model does not say.
-   * @defaultValue `false`, as in node-llama-cpp: it reads such a table whole
+   * Whether tables of which a token reads a few rows are read by rows. A loaded model does not have it.
+   * @defaultValue `false`, as in node-llama-cpp: it reads such a table as a whole
    */
   readonly lazyMode?: boolean | "auto" | "on" | "off";
 }
 
-/** A placement for `--pass llama.cpp`, or why there is none yet. */
+/** A placement for `--engine llama.cpp`, or the reason why there is none yet. */
 export type NodeLlamaCppPlacement =
   | {
       readonly known: true;
       readonly placement: LlamaPlacement;
-      /** What to sweep, when the options named it. */
+      /** The model file, when the options name it. */
       readonly modelPath: string | undefined;
       readonly notes: readonly string[];
     }
   | { readonly known: false; readonly reason: string; readonly modelPath: string | undefined };
 
 /**
- * The placement that node-llama-cpp will use, or uses. It hands its number of layers to llama.cpp as
- * it is and has no tensor overrides, so that number is all there is to know.
+ * The placement of a model that node-llama-cpp loads or has loaded. It passes its number of layers on to
+ * llama.cpp and has no tensor overrides, so the placement follows from that number.
  *
- * Before the load `"auto"` and ranges are not decided; ask again with the loaded model, whose
- * `gpuLayers` is a number.
+ * Before the load `"auto"` and ranges are undecided. Call it again with the loaded model, whose `gpuLayers`
+ * is a number.
  *
  * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a number that is not whole.
  */

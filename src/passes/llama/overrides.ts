@@ -4,24 +4,24 @@ import { parseTensorName } from "../gguf/tensor-names.ts";
 
 /** One `-ot REGEX=BUFFER`, as plain data. */
 export interface TensorOverride {
-  /** ECMAScript, unanchored: matched anywhere in a tensor's name. The user's own, run as it is. */
+  /** An ECMAScript regex, matched anywhere in a tensor's name. */
   readonly pattern: string;
   /** The name of a backend's buffer type, such as `CPU` or `CUDA0`. Upper and lower case differ. */
   readonly buffer: string;
   /**
-   * What a pattern that matches no tensor is: a mistake, or a note in the plan. llama.cpp lets it
-   * pass, so a line that an engine was started with may hold one.
+   * What happens with a pattern that matches no tensor: an error, or a note in the plan. llama.cpp accepts
+   * it, so a command line of an engine may have one.
    * @defaultValue `"refuse"`
    */
   readonly unmatched?: "refuse" | "note";
 }
 
-/** One entry of the list of which the first that matches wins. */
+/** A rule of a list in which the first rule that matches wins. */
 export interface OverrideRule {
-  /** As the user knows it. */
+  /** The flag or pattern, for messages. */
   readonly source: string;
   readonly buffer: string;
-  /** What it is when it matches nothing: a mistake, worth a note, or nothing to speak of. */
+  /** What happens when it matches nothing: an error, a note, or nothing. */
   readonly unmatched: "refuse" | "note" | "ignore";
   matches(name: string): boolean;
 }
@@ -29,20 +29,20 @@ export interface OverrideRule {
 /** llama.cpp's `--cpu-moe`: routed experts, not shared ones. */
 const ROUTED_EXPERTS = /\.ffn_(up|down|gate|gate_up)_(ch|)exps/;
 
-/** llama.cpp's `--n-cpu-ffn`: not the experts, whose names go on after `gate`, `up` and `down`. */
+/** llama.cpp's `--n-cpu-ffn`. Names of experts continue after `gate`, `up` and `down`. */
 const DENSE_FFN = /\.ffn_(up|down|gate)\./;
 
-/** Buffers of one device each, which are numbered. */
+/** Buffers of backends that always number their devices. */
 const NUMBERED = "CUDA|ROCm|HIP|MUSA|Vulkan|SYCL|CANN|Kompute|HTP|MTL";
-/** Buffers of a backend that has one device, or that numbers them only when there are several. */
+/** Buffers of backends with one device, or that number devices only when there are several. */
 const NAMED = "Metal|OpenCL|GPUOpenCL|WebGPU|OPENVINO|zDNN|BLAS";
 /** Buffers in the memory of the CPU. */
 const OF_CPU = "CPU|CPU_REPACK|CPU_AARCH64|CPU_KLEIDIAI|CPU_HBM|AMX";
 
 /**
- * The names that llama.cpp's backends give to buffer types. llama.cpp compares with the names of the
- * devices that it found, letter by letter, and refuses to start for any other; which devices there
- * are is not known here, so every name that some build has is taken.
+ * The names of buffer types of llama.cpp's backends. llama.cpp compares them exactly with those of the
+ * devices that it finds, and does not start with any other. The devices are not known here, so every name
+ * that some build has is accepted.
  */
 const BUFFER_TYPE = new RegExp(
   `^(?:${OF_CPU}|(?:${NUMBERED})\\d+|(?:${NAMED})\\d*|(?:${NUMBERED}|${NAMED})\\d*_(?:Host|Split|Private)|RPC\\d*\\[.+\\]|RPC\\d+)$`,
@@ -51,7 +51,7 @@ const BUFFER_TYPE = new RegExp(
 /**
  * Parses the value of one `-ot`: `REGEX=BUFFER`, or several with commas between.
  *
- * As llama.cpp does, a comma always separates, also inside `{1,2}`, and the first `=` divides.
+ * As in llama.cpp a comma always separates, also inside `{1,2}`, and the first `=` ends the regex.
  *
  * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION`
  */
@@ -85,7 +85,7 @@ export function overrideRule(override: TensorOverride): OverrideRule {
   return { source: pattern, buffer, unmatched, matches: (name) => regex.test(name) };
 }
 
-/** `--cpu-moe`. On a dense model it matches nothing, which llama.cpp lets pass. */
+/** `--cpu-moe`. On a dense model it matches nothing, which llama.cpp accepts. */
 export const cpuMoeRule: OverrideRule = {
   source: "--cpu-moe",
   buffer: "CPU",
@@ -93,7 +93,7 @@ export const cpuMoeRule: OverrideRule = {
   matches: (name) => ROUTED_EXPERTS.test(name),
 };
 
-/** `--n-cpu-moe N`: blocks 0 to N-1, the other end from `-ngl`. One rule, however large N is. */
+/** `--n-cpu-moe N`: blocks 0 to N-1, while `-ngl` counts from the last block. One rule for any N. */
 export function nCpuMoeRule(blocks: number): OverrideRule {
   return firstBlocksRule("--n-cpu-moe", ROUTED_EXPERTS, blocks);
 }
@@ -112,18 +112,18 @@ function firstBlocksRule(flag: string, pattern: RegExp, blocks: number): Overrid
   };
 }
 
-/** What the rules come to for one model. */
+/** The result of the rules for one model. */
 export interface ResolvedOverrides {
   /** For each tensor that a rule matches the first one that does. */
   readonly winners: ReadonlyMap<string, OverrideRule>;
-  /** Sentences about patterns that match nothing. */
+  /** Remarks on patterns that match nothing, one sentence each. */
   readonly notes: readonly string[];
 }
 
 /**
  * Finds for each tensor the first rule that matches.
  *
- * A pattern that matches tensors which earlier ones already took is no mistake.
+ * A pattern that matches only tensors of earlier rules is no error.
  *
  * @throws {@link PrefaultError} `PREFAULT_UNKNOWN_TENSOR` for a pattern that matches no tensor.
  */
@@ -149,8 +149,8 @@ export function resolveOverrides(
 }
 
 /**
- * llama.cpp compiles with C++'s `std::regex`. JavaScript's syntax is the same but for two: classes
- * such as `[[:digit:]]` mean something else here, and `(?<` does not exist there.
+ * Compiles a pattern. llama.cpp uses C++'s `std::regex`, whose syntax differs from JavaScript's in two
+ * points, which are refused: POSIX classes such as `[[:digit:]]`, and `(?<`.
  */
 function compile(pattern: string): RegExp {
   if (pattern.includes("[:") || pattern.includes("(?<")) {

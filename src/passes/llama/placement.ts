@@ -1,7 +1,7 @@
 import { type CommonPlacement, invalidOption } from "../placement.ts";
 import type { TensorOverride } from "./overrides.ts";
 
-/** Where llama.cpp or ik_llama.cpp puts the parts of a model. Everything is optional. */
+/** The placement of a model by llama.cpp or ik_llama.cpp. All fields are optional. */
 export interface LlamaPlacement extends CommonPlacement {
   /** `--cpu-moe`: routed experts of every layer on the CPU. @defaultValue `false` */
   readonly cpuMoe?: boolean;
@@ -14,7 +14,7 @@ export interface LlamaPlacement extends CommonPlacement {
   /** `-ot` given after `--cpu-moe` or `--n-cpu-moe`, which win over it. */
   readonly lateOverrides?: readonly TensorOverride[];
   /**
-   * `false` for `--no-repack`, so that the plan does not warn of repacked copies.
+   * `false` for `--no-repack`: the plan then has no note on repacked copies.
    * @defaultValue `true`
    */
   readonly repack?: boolean;

@@ -10,9 +10,9 @@ const REPACKED_TYPES: ReadonlySet<string> = new Set(["Q4_0", "Q4_K", "IQ4_NL", "
 const ROWS = 8;
 
 /**
- * Says which of the planned weights llama.cpp may copy out of the mapping. Overridden weights are no
- * exception since its pull request 14990; those of a GPU build with pinned host memory are, because
- * that buffer comes first in its list and is then replaced by the mapping.
+ * Makes a note on the planned weights that llama.cpp may copy out of the mapping, overridden ones included
+ * (since its pull request 14990). A GPU build with pinned host memory does not copy: that buffer type comes
+ * first in its list, and is then replaced by the mapping.
  */
 export function repackNotes(regions: readonly PlannedTensor[]): string[] {
   const repacked = regions.filter(({ tensor }) => {

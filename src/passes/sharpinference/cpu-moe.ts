@@ -17,16 +17,16 @@ const VRAM_MARGIN = 2 * 2 ** 30;
 
 export interface CpuMoeDecision {
   readonly cpuMoe: boolean;
-  /** Set when it had to be assumed. */
+  /** Set when the decision is an assumption. */
   readonly note?: string;
 }
 
 const ASSUMED: CpuMoeDecision = {
   cpuMoe: true,
-  note: "whether experts run on the CPU is not known without the size of the VRAM: assumed that they do",
+  note: "whether experts run on the CPU depends on the size of the VRAM, which was not given: assumed that they do",
 };
 
-/** cuda-hybrid: what the planner left for the cache, against the experts of the GPU layers. */
+/** cuda-hybrid: compares the bytes for the expert cache with the experts of the GPU layers. */
 export function decideByCacheBudget(
   model: IndexedModel,
   placement: ReferencePlacement,
@@ -39,7 +39,7 @@ export function decideByCacheBudget(
   });
 }
 
-/** The GDN passes: what the VRAM holds besides everything else, against all experts. */
+/** The GDN passes: compares the VRAM that is left beside all other weights with all experts. */
 export function decideByVram(model: IndexedModel, placement: ReferencePlacement): CpuMoeDecision {
   return decide(model, placement, model.hyper.layers, (perExpert) => {
     if (placement.vramBytes === undefined) return undefined;

@@ -17,8 +17,8 @@ import { listEmbedding } from "./trunk.ts";
  * Gated delta nets on CUDA. There is no split by layer, `gpuLayers` is ignored: only experts, or the
  * FFN of a dense model, can be on the CPU.
  *
- * Mended: FFN layers that are on the GPU are not listed (D5); with a cache of experts on the GPU the
- * mapping behind it is (D7), as in the hybrid passes.
+ * Unlike the reference: FFN layers that are on the GPU are not listed (D5); with a cache of experts on the GPU the
+ * experts are listed (D7), as in the hybrid passes.
  */
 export const cudaHybridGdn: ReferencePass = (model, placement) => {
   rejectLlamaOptions("cuda-hybrid-gdn", placement);

@@ -19,7 +19,7 @@ import { listAttention, listEmbedding, listFeedForward } from "./trunk.ts";
 /**
  * CUDA with some layers on the CPU. The first `gpuLayers` layers are on the GPU.
  *
- * Mended: PLE tensors of GPU layers are uploaded, so they are not listed (defect D11).
+ * Unlike the reference: PLE tensors of GPU layers are uploaded, so they are not listed (defect D11).
  */
 export const cudaHybrid: ReferencePass = (model, placement) => {
   rejectLlamaOptions("cuda-hybrid", placement);

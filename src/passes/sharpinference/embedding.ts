@@ -3,7 +3,7 @@ import { EMBEDDING, OUTPUT } from "../gguf/tensor-names.ts";
 import type { IndexedModel, PassName } from "../pass.ts";
 import type { ReferencePlacement } from "./placement.ts";
 
-/** Largest GPU buffer, in bytes, that the reference addresses: sizes are signed 32-bit there. */
+/** The largest GPU buffer of the reference, in bytes: its sizes are signed 32-bit numbers. */
 const LARGEST_BUFFER = 2 ** 31 - 1;
 
 interface Residency {
@@ -50,7 +50,7 @@ export function embeddingStaysOnCpu(pass: PassName, model: IndexedModel): boolea
   return tooLarge(embedding, rule.embedding) || tooLarge(output, rule.output);
 }
 
-/** The caller's word, or else the rule. */
+/** The place that the caller gives, or else that of the rule. */
 export function isEmbeddingOnCpu(
   pass: PassName,
   model: IndexedModel,

@@ -22,7 +22,7 @@ import { hasSlot, listEmbeddingOfCpuPass } from "./trunk.ts";
 /**
  * Everything on the CPU, layer by layer.
  *
- * Mended: what every token reads runs under `always`, routed experts behind the memory that is free
+ * Unlike the reference: what every token reads runs under `always`, routed experts behind the memory that is free
  * (D2, D3); the per-layer embeddings are listed (D4); a tied embedding is listed once (D6); GPU
  * layers are refused, where the reference sweeps the whole model beside its GPU pass (D1).
  */

@@ -18,7 +18,7 @@ import { listEmbeddingOfCpuPass } from "./trunk.ts";
  * Gated delta nets and attention, everything on the CPU, layer by layer; the MTP head last, without
  * its `nextn.*` tensors, which are copies.
  *
- * Mended as {@link forward}: D1, D2, D3 and D6.
+ * Unlike the reference, as {@link forward}: D1, D2, D3 and D6.
  */
 export const hybridGdn: ReferencePass = (model, placement) => {
   rejectLlamaOptions("hybrid-gdn", placement);

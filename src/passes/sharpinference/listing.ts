@@ -8,6 +8,7 @@ import {
   partOf,
   type TensorName,
 } from "../gguf/tensor-names.ts";
+import { isLazyTable, LAZY_REASON } from "../lazy-table.ts";
 import type {
   Elsewhere,
   IndexedModel,
@@ -17,11 +18,10 @@ import type {
   PlannedTensor,
   UnplannedTensor,
 } from "../pass.ts";
-import { LAZY_TABLE_BYTES } from "../placement.ts";
 import { coreAndExperts } from "../runs.ts";
 import type { ReferencePlacement } from "./placement.ts";
 
-/** What makes a part CPU-resident: the second half of every reason. */
+/** Why a part is on the CPU: the second half of every reason. */
 export const WHERE = {
   cpuLayers: "of CPU layers",
   cpuMoe: "of GPU layers, computed on the CPU",
@@ -30,7 +30,7 @@ export const WHERE = {
   mtp: "of the MTP head",
 } as const;
 
-/** Keeps the tensors of a pass in the order in which the pass names them. */
+/** Collects the tensors of a pass in the order of the pass. */
 export class Listing {
   /** Sentences for the plan. */
   readonly notes: string[] = [];
@@ -46,7 +46,7 @@ export class Listing {
     this.#placement = placement;
   }
 
-  /** The reference's list is wanted, defects included. */
+  /** Whether to reproduce the reference's list, defects included. */
   get isReference(): boolean {
     return this.#placement.reference === true;
   }
@@ -56,7 +56,7 @@ export class Listing {
     this.#add(this.#model.index.get(name), where);
   }
 
-  /** Adds a tensor if it exists: a pre-fault must never make a loadable model fail. */
+  /** Adds a tensor if it exists: a prefault must not fail for a model that the engine loads. */
   tolerant(name: string, where: string): void {
     const tensor = this.#model.index.find(name);
     if (tensor !== undefined) this.#add(tensor, where);
@@ -76,7 +76,7 @@ export class Listing {
     }
   }
 
-  /** As {@link layerMajor}, for tensors that only the sweep wants. */
+  /** As {@link layerMajor}, for tensors that may be absent. */
   tolerantLayerMajor(layers: readonly number[], roles: readonly string[], where: string): void {
     for (const layer of layers) {
       for (const role of roles) this.tolerant(blockTensor(layer, role), where);
@@ -86,7 +86,7 @@ export class Listing {
   /** Adds the table of per-layer embeddings, unless it is lazy. */
   table(): void {
     const tensor = this.#model.index.get(PER_LAYER_TABLE);
-    if (!isLazyTable(tensor, this.#placement)) this.#add(tensor, WHERE.kept);
+    if (!this.#isLazy(tensor)) this.#add(tensor, WHERE.kept);
   }
 
   /**
@@ -116,6 +116,10 @@ export class Listing {
     this.#entries.push({ tensor, reason: `${part} ${where}` });
   }
 
+  #isLazy(tensor: Tensor): boolean {
+    return !this.isReference && isLazyTable(tensor, this.#placement);
+  }
+
   #elsewhere(onGpu: (name: TensorName) => boolean): UnplannedTensor[] {
     const place = (tensor: Tensor): { place: Elsewhere; reason: string } => {
       const name = parseTensorName(tensor.name);
@@ -123,7 +127,7 @@ export class Listing {
       if (onGpu(name)) return { place: "gpu", reason: `${part} on the GPU` };
       if (COPIES.has(name.role))
         return { place: "copied", reason: "small weights, copied at load" };
-      if (isLazyTable(tensor, this.#placement)) return { place: "lazy", reason: LAZY_REASON };
+      if (this.#isLazy(tensor)) return { place: "lazy", reason: LAZY_REASON };
       if ((name.block ?? 0) >= this.#model.hyper.layers && name.block !== undefined) {
         return { place: "unused", reason: "MTP blocks, not used" };
       }
@@ -133,13 +137,6 @@ export class Listing {
       .filter((tensor) => !this.#listed.has(tensor))
       .map((tensor) => ({ tensor, ...place(tensor) }));
   }
-}
-
-export const LAZY_REASON = "lazy table over 4 GiB, a token reads a few rows";
-
-export function isLazyTable(tensor: Tensor, placement: ReferencePlacement): boolean {
-  if (placement.reference === true || placement.lazyTables === "include") return false;
-  return tensor.name === PER_LAYER_TABLE && tensor.byteLength > LAZY_TABLE_BYTES;
 }
 
 /** `[from, to)` as a list of layers. */

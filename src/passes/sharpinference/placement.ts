@@ -1,7 +1,7 @@
 import type { LlamaPlacement } from "../llama/placement.ts";
 import { type CommonPlacement, invalidOption, wholeNumber } from "../placement.ts";
 
-/** Where a pass of SharpInference puts the parts of a model. Everything is optional. */
+/** The placement of a model by a pass of SharpInference. All fields are optional. */
 export interface ReferencePlacement extends CommonPlacement {
   /**
    * Routed experts of GPU layers are computed on the CPU. `"auto"` decides as SharpInference does: on
@@ -65,7 +65,7 @@ export function gpuFfnLayers(placement: ReferencePlacement, layers: number): Rea
   return new Set(given.map((layer) => wholeNumber("denseFfnOnGpu", layer)));
 }
 
-/** The reference refuses these rather than guess; so does a pass of it here. */
+/** Refuses options of llama.cpp, as the reference does. */
 export function rejectLlamaOptions(pass: string, given: object): void {
   const placement: LlamaPlacement = given;
   if (placement.nCpuMoe !== undefined) {

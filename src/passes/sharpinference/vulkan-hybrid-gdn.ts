@@ -11,7 +11,7 @@ import { listEmbedding } from "./trunk.ts";
  * Gated delta nets on Vulkan, layer by layer. As on CUDA there is no split by layer, and `gpuLayers`
  * is ignored.
  *
- * Mended: the router is listed when experts run on the CPU, and the experts when the GPU caches
+ * Unlike the reference: the router is listed when experts run on the CPU, and the experts when the GPU caches
  * some of them (D7).
  */
 export const vulkanHybridGdn: ReferencePass = (model, placement) => {

@@ -300,8 +300,8 @@ onPosix("notes", () => {
     ["llama-bench -m M -mmp 0", /-mmp 0 copies/],
     ["python -m llama_cpp.server --model M --use_mmap false", /--use-mmap false copies/],
     ["koboldcpp --model M --gpulayers 9", /without --usemmap copies/],
-    ["llama-server -m M -ngl 9 --gpu-magic 3", /--gpu-magic is not known/],
-    ["LLAMA_ARG_EXPERT_MAGIC=1 llama-server -m M -ngl 9", /LLAMA_ARG_EXPERT_MAGIC is not known/],
+    ["llama-server -m M -ngl 9 --gpu-magic 3", /--gpu-magic is unknown/],
+    ["LLAMA_ARG_EXPERT_MAGIC=1 llama-server -m M -ngl 9", /LLAMA_ARG_EXPERT_MAGIC is unknown/],
     ["my-server -m M -ngl 9", /my-server is not known/],
   ])("%s", async (line, note) => {
     expect((await read(line)).notes).toEqual([expect.stringMatching(note)]);
@@ -341,7 +341,7 @@ onPosix("lines that are refused", () => {
     ["ollama run llama3", /ollama runner/],
     ["LLAMA_ARG_MMAP=maybe llama-server -m M", /LLAMA_ARG_MMAP/],
     ["llama-server -mu https://example.org/m.gguf", /--model-url/],
-    ["cat M", /no command line/],
+    ["cat M", /neither a command line/],
   ])("%s", async (line, message) => {
     await expect(read(line)).rejects.toMatchObject({
       code: "PREFAULT_INVALID_OPTION",

@@ -134,7 +134,7 @@ c = 4096
       { gpuLayers: 3 },
     ]);
     expect(launch.notes).toEqual([
-      expect.stringContaining("[two] gpu-magic is not known"),
+      expect.stringContaining("[two] gpu-magic is unknown"),
       expect.stringContaining("[empty] names no model"),
       expect.stringContaining("org/absent:Q4_K_M is in no local cache"),
       expect.stringMatching(/\[\*\] no-mmap.* copies/),

@@ -113,7 +113,7 @@ describe("a folder", () => {
       ["gguf", imatrix.length],
       ["file", 40],
     ]);
-    expect(models[2]?.notes).toEqual([expect.stringContaining("taken as the bytes it is")]);
+    expect(models[2]?.notes).toEqual([expect.stringContaining("opened as a plain file")]);
   });
 
   test("without models is refused, and so is what is not there", async () => {

@@ -3,7 +3,8 @@ import { basename, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { openModel } from "../../../src/model/open-model.ts";
-import { chooseShards, type Shard, splitFacts } from "../../../src/model/split.ts";
+import { type Shard, splitFacts } from "../../../src/model/shard.ts";
+import { chooseShards } from "../../../src/model/shards-by-content.ts";
 import { ggufBytes, splitEntries, stringEntry, tensorInfo } from "../../helpers/gguf-bytes.ts";
 import { temporaryFolder } from "../../helpers/temporary-folder.ts";
 
@@ -187,7 +188,7 @@ describe("a complete file", () => {
   });
 });
 
-describe("GGUF files put together by cat", () => {
+describe("GGUF files joined with cat", () => {
   test("are refused, with what to do", async () => {
     const paths = threeShards();
     const bytes = [0, 1, 2].map((no) =>
@@ -197,22 +198,22 @@ describe("GGUF files put together by cat", () => {
     writeFileSync(path, Buffer.concat(bytes));
     await expect(openModel(path)).rejects.toMatchObject({
       code: "PREFAULT_INVALID_MODEL",
-      message: expect.stringMatching(/3 shards .* put together by cat.*llama-gguf-split --merge/),
+      message: expect.stringMatching(/3 shards .* joined with cat.*llama-gguf-split --merge/),
     });
   });
 
   test("are refused where they were complete models", async () => {
     const path = join(emptyFolder(), "two.gguf");
     writeFileSync(path, Buffer.concat([ggufBytes({}), ggufBytes({})]));
-    await expect(openModel(path)).rejects.toThrow("several GGUF files put together by cat");
+    await expect(openModel(path)).rejects.toThrow("several GGUF files joined with cat");
   });
 });
 
-test("one piece of a file that was cut says that the pieces are to be joined", async () => {
+test("one part of a file that was cut says that the parts have to be joined", async () => {
   const path = join(emptyFolder(), "m.gguf.part1of2");
   const whole = ggufBytes({ dataBytes: 32 });
   writeFileSync(path, whole.subarray(0, whole.length - 8));
-  await expect(openModel(path)).rejects.toThrow("join the pieces by cat");
+  await expect(openModel(path)).rejects.toThrow("join the parts with cat");
   rmSync(path);
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { indexModel, planPass } from "../../../src/passes/index.ts";
-import { LAZY_TABLE_BYTES } from "../../../src/passes/placement.ts";
+import { LAZY_TABLE_BYTES } from "../../../src/passes/lazy-table.ts";
 import { listed, modelOf, plan, type Shape } from "./models.ts";
 
 // The reference's known defects: what it does, and what happens here unless it is asked for.
