@@ -1,8 +1,13 @@
+import { loadShim } from "../../shims/index.ts";
 import { type OpenFile, openFile } from "./open-file.ts";
 
 /**
  * Files that are opened once each: whoever reads a header and whoever fills the file afterwards use the
  * same handle, so that both see the same file.
+ *
+ * A header is read without read-ahead. That would bring megabytes along where a device reads far ahead,
+ * and leave a page behind that starts reading ahead again whenever it is read, by whomever
+ * (mm/readahead.c, `page_cache_async_ra`): a budget could then not be kept to.
  */
 export class FileSet {
   readonly #files = new Map<string, Promise<OpenFile>>();
@@ -11,7 +16,7 @@ export class FileSet {
   open(path: string): Promise<OpenFile> {
     let file = this.#files.get(path);
     if (file === undefined) {
-      file = openFile(path);
+      file = openForHeader(path);
       this.#files.set(path, file);
       // What could not be opened may be there the next time.
       file.catch(() => this.#files.delete(path));
@@ -30,4 +35,10 @@ export class FileSet {
   close(): Promise<void> {
     return this.closeOthers(new Set());
   }
+}
+
+async function openForHeader(path: string): Promise<OpenFile> {
+  const [file, shim] = await Promise.all([openFile(path), loadShim()]);
+  shim.adviseFile(file.fd, "random");
+  return file;
 }
