@@ -8,6 +8,7 @@ const FLAGS = {
   "take-memory": ["-O2"],
   // A decoder's kernels are vectorised for the processor at hand.
   decode: ["-O3", "-march=native"],
+  slices: ["-O2", "-pthread"],
   "touch-pages": ["-O2", "-shared", "-fPIC"],
 } as const;
 

@@ -11,6 +11,7 @@ export const SCOPE_NAMES = [
   "first-token",
   "ready",
   "beside",
+  "larger",
 ] as const;
 
 export type ScopeName = (typeof SCOPE_NAMES)[number];

@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { loadShim } from "../shims/index.ts";
 import { evict } from "../src/residency/evict.ts";
 import { formatBytes } from "../src/units.ts";
+import { LARGE, SMALL, writeRoutedModel } from "../test/models/routed-model.ts";
 import { writeSyntheticModel } from "../test/models/synthetic-model.ts";
 import type { GuestMemory } from "./guest-memory.ts";
 import { temporaryFolder } from "./temp-folder.ts";
 
 const STEP_BYTES = 4 * 1024 ** 2;
+const LARGE_BYTES = 3 * 1024 ** 3;
 
 /** The files the scopes fill. Made on first use, and kept where a folder was named. */
 export class Subjects {
@@ -53,6 +55,14 @@ export class Subjects {
       const handle = await open(path, "r+");
       await handle.sync();
       await handle.close();
+    });
+  }
+
+  /** A mixture that routes as real ones do, with slices of half a megabyte or so at 1.3 and at 5.3 GiB. */
+  async routed(byteLength: number): Promise<string> {
+    return this.#made(`bench-routed-${byteLength}.gguf`, byteLength, async (path) => {
+      const shape = byteLength < LARGE_BYTES ? SMALL : LARGE;
+      await writeRoutedModel({ path, targetBytes: byteLength, ...shape });
     });
   }
 

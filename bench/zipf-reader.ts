@@ -26,17 +26,22 @@ export interface ZipfOutcome {
   readonly majorFaults: number;
 }
 
-/** Draws of the tokens that are timed, and of the others that the profile is made of. */
-const TIMED = 1;
-const PROFILED = 2;
+/** Draws of the tokens that are timed, of those that the profile is made of, and of an earlier run. */
+const DRAWS = { timed: 1, profiled: 2, earlier: 3 } as const;
 
 /**
  * What each token reads: a row of the embedding, the rest of the core, and its experts, layer by layer.
  * Written before the timing, so that several methods are timed over the same tokens.
+ *
+ * @param draws "earlier" for other tokens of the same popularity
  */
-export async function writeZipfTokens(task: ZipfTask, list: string): Promise<void> {
+export async function writeZipfTokens(
+  task: ZipfTask,
+  list: string,
+  draws: keyof typeof DRAWS = "timed",
+): Promise<void> {
   const { model, layers, shape } = await modelOf(task);
-  const router = zipfRouter({ ...shape, s: task.s, seed: task.seed, draws: TIMED });
+  const router = zipfRouter({ ...shape, s: task.s, seed: task.seed, draws: DRAWS[draws] });
   const words: number[] = [];
   for (let token = 0; token < task.tokens; token++) {
     const ranges: { offset: number; byteLength: number }[] = [];
@@ -59,7 +64,7 @@ export async function writeZipfTokens(task: ZipfTask, list: string): Promise<voi
 /** The same popularity seen through other tokens: weights by layers and experts. */
 export async function zipfProfile(task: ZipfTask, tokens: number): Promise<number[][]> {
   const { shape } = await modelOf(task);
-  const router = zipfRouter({ ...shape, s: task.s, seed: task.seed, draws: PROFILED });
+  const router = zipfRouter({ ...shape, s: task.s, seed: task.seed, draws: DRAWS.profiled });
   return countTokens(router, tokens, shape.experts);
 }
 

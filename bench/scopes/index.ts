@@ -4,6 +4,7 @@ import { beside } from "./beside.ts";
 import { cold } from "./cold.ts";
 import { firstToken } from "./first-token.ts";
 import { kernel } from "./kernel.ts";
+import { larger } from "./larger.ts";
 import { peers } from "./peers.ts";
 import { plan } from "./plan.ts";
 import { pool } from "./pool.ts";
@@ -22,4 +23,5 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   "first-token": firstToken,
   ready,
   beside,
+  larger,
 };

@@ -1,9 +1,14 @@
+import { loadShim } from "../../shims/index.ts";
 import { PrefaultError } from "../errors.ts";
 import { type OpenFile, openFile } from "./open-file.ts";
 
 /**
  * Files that are each opened once: the code that reads a header and the code that fills the file
  * afterwards use the same handle, so that both see the same file.
+ *
+ * A header is read without read-ahead. That would bring megabytes along where a device reads far ahead,
+ * and leave a page behind that starts reading ahead again whenever it is read, by whomever
+ * (mm/readahead.c, `page_cache_async_ra`): a budget could then not be kept to.
  */
 export class FileSet {
   readonly #files = new Map<string, Promise<OpenFile>>();
@@ -23,7 +28,7 @@ export class FileSet {
     }
     let file = this.#files.get(path);
     if (file === undefined) {
-      file = openFile(path);
+      file = openForHeader(path);
       this.#files.set(path, file);
       // A file that could not be opened may exist at the next attempt.
       file.catch(() => this.#files.delete(path));
@@ -43,4 +48,10 @@ export class FileSet {
     this.#isClosed = true;
     return this.closeOthers(new Set());
   }
+}
+
+async function openForHeader(path: string): Promise<OpenFile> {
+  const [file, shim] = await Promise.all([openFile(path), loadShim()]);
+  shim.adviseFile(file.fd, "random");
+  return file;
 }

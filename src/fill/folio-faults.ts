@@ -51,7 +51,8 @@ export class FolioFaults {
    * with the advice a kernel before 5.18 would read page by page.
    */
   fill(batch: MappedRange, file: number): boolean {
-    if (!this.#task.folioFaults[file]) return false;
+    // The probe populates, which kernels before 5.14 cannot.
+    if (!this.#task.folioFaults[file] || !this.#shim.canPopulate) return false;
     if (this.#works === null && lastFolioIsCold(this.#shim, batch)) {
       this.#works = this.#faultFillsFolio(batch);
       if (!this.#works) adviseFolioFaults(this.#task, "normal", this.#shim);

@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { abortError } from "../errors.ts";
 
-const BUFFER_BYTES = 256 * 1024;
+export const BUFFER_BYTES = 256 * 1024;
 
 /** A read past the end of the file. */
 export class PastEnd extends Error {}

@@ -40,7 +40,7 @@ export interface Plan {
  */
 export async function planRegions(
   regions: readonly FileRegion[],
-  shim: Pick<Shim, "describeFile" | "pageBytes">,
+  shim: Pick<Shim, "describeFile" | "pageBytes"> & Partial<Pick<Shim, "adviseFile">>,
   shared?: FileSet,
 ): Promise<Plan> {
   const opened = shared ?? new FileSet();
@@ -53,6 +53,8 @@ export async function planRegions(
     const known = byPath.get(path);
     if (known !== undefined) return known;
     const file = await opened.open(path);
+    // The header is read, and what is filled now may be read ahead of.
+    shim.adviseFile?.(file.fd, "normal");
     const entry = byIdentity.get(file.identity) ?? {
       file: await describeOpenFile(file, shim),
       ranges: new RangeList(),

@@ -5,6 +5,7 @@ import type { Profile } from "../experts/profile.ts";
 import { readProfile } from "../experts/read-profile.ts";
 import type { Verdict } from "../experts/verdict.ts";
 import { availableBytes } from "../memory/memory.ts";
+import { BUFFER_BYTES } from "../model/header-cursor.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { FilesRun, Run } from "../target/run.ts";
 import { modelRuns, type ResolvedTarget } from "../target/target.ts";
@@ -69,7 +70,7 @@ async function withinBudget(
   const runs = whole.length > 0 ? whole.map((run) => like(run, target.runs)) : target.runs;
   const chosen = chooseWithin(
     runs,
-    { budgetBytes, pageBytes: shim.pageBytes },
+    { budgetBytes: Math.max(0, budgetBytes - headerBytes(runs)), pageBytes: shim.pageBytes },
     (model) => profile && checkProfile(profile, model),
   );
   const offers = profile === null ? await offersFor(target, options) : [];
@@ -86,6 +87,16 @@ async function withinBudget(
       ...chosen.notes.map((note) => `${spent}: ${note}`),
     ],
   };
+}
+
+/** To read a header brings at most a buffer's length along, which is resident before anything is chosen. */
+function headerBytes(runs: readonly Run[]): number {
+  const paths = runs.flatMap((run) =>
+    run.kind === "files" && run.source !== undefined
+      ? run.source.model.files.map(({ path }) => path)
+      : [],
+  );
+  return BUFFER_BYTES * new Set(paths).size;
 }
 
 /** An imatrix beside the model says which experts are used most. It is offered, and not used unasked. */

@@ -1,0 +1,143 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { recordProfile, writeProfile } from "prefault";
+import type { BudgetTask } from "../children/budget.ts";
+import { writeCsvProfile } from "../engine/profile.ts";
+import { bytesReadBy } from "../loop-disk.ts";
+import { LLAMA, type Method, peerMethods, VMTOUCH } from "../methods.ts";
+import { type Check, type Column, medianOf, ratio, type Table } from "../result.ts";
+import { interleave } from "../rounds.ts";
+import type { Disk } from "../scopes/larger.ts";
+import { readZipfTokens, writeZipfTokens, type ZipfTask, zipfProfile } from "../zipf-reader.ts";
+import { fillWithin, inHalf, RESERVE_BYTES } from "./half-memory.ts";
+
+const NOTHING = "nothing";
+const CORE = "core";
+const UNRANKED = "core + unranked experts";
+const PROFILE = "core + profile";
+const SNAPSHOT = "core + snapshot";
+
+const COLUMNS: readonly Column[] = [
+  { key: "firstMs", title: "first token, ms", digits: 0 },
+  { key: "firstFiveMs", title: "tokens 1-5, ms", digits: 0 },
+  { key: "tokensPerSecond", title: "then tokens a second", digits: 1 },
+  { key: "readGib", title: "read by the device, GiB" },
+  { key: "fillSeconds", title: "the fill takes, s" },
+];
+
+const SEED = 13;
+/** Five that are told apart, and what a rate can be told from. */
+const TOKENS = 15;
+/** What a profile is counted from, and how long an engine worked before a snapshot. */
+const PROFILED_TOKENS = 2000;
+const EARLIER_TOKENS = 40;
+
+/** One skew on one disk, all contenders interleaved. */
+export async function compareReaders(disk: Disk, path: string, s: number): Promise<Table> {
+  const { bench, id, title } = disk;
+  const { subjects, tools, settings, say } = bench;
+  say(`  Zipf ${s}`);
+  const task: ZipfTask = { path, tokens: TOKENS, s, seed: SEED };
+  const list = join(subjects.folder, `zipf-${s}.tokens`);
+  await writeZipfTokens(task, list);
+  const profile = join(subjects.folder, `zipf-${s}.csv`);
+  writeCsvProfile(profile, await zipfProfile(task, PROFILED_TOKENS));
+  const snapshot = await earlierSnapshot(disk, task);
+  const budget = { budget: "auto", reserveBytes: RESERVE_BYTES } as const;
+  const ways: { name: string; skipped?: string | undefined; fill: Fill }[] = [
+    { name: NOTHING, fill: async () => undefined },
+    ...(await peerMethods(bench))
+      .filter(({ name }) => name === LLAMA || name === VMTOUCH)
+      .map(({ name, skipped, fill }) => ({ name: whole(name), skipped, fill: ofPeer(fill) })),
+    { name: CORE, fill: ofPrefault({}) },
+    { name: UNRANKED, fill: ofPrefault(budget) },
+    { name: PROFILE, fill: ofPrefault({ ...budget, profile }) },
+    { name: SNAPSHOT, fill: ofPrefault({ ...budget, profile: snapshot }) },
+  ];
+  const rows = await interleave(
+    ways.map(({ name, skipped, fill }) => ({
+      name,
+      skipped: skipped ?? tools.missing,
+      async run() {
+        await subjects.cool(path);
+        return inHalf(path, async (procs) => {
+          const started = performance.now();
+          await fill(path, procs);
+          const fillSeconds = (performance.now() - started) / 1000;
+          const before = bytesReadBy(subjects.folder);
+          const outcome = await readZipfTokens(tools, path, list, procs);
+          return {
+            firstMs: 1000 * outcome.firstToken,
+            firstFiveMs: 1000 * outcome.firstFive,
+            tokensPerSecond: outcome.tokensPerSecond,
+            readGib: (bytesReadBy(subjects.folder) - before) / 1024 ** 3,
+            ...(name !== NOTHING && { fillSeconds }),
+          };
+        });
+      },
+    })),
+    settings.rounds,
+    say,
+  );
+  return {
+    id: `larger-${id}-${s}`,
+    title: `Zipf ${s}, ${title}`,
+    columns: COLUMNS,
+    rows,
+    moreIsBetter: false,
+  };
+}
+
+type Fill = (path: string, procs: string) => Promise<unknown>;
+
+function ofPeer(fill: Method["fill"]): Fill {
+  return (path, cgroup) => fill(path, { cgroup });
+}
+
+function ofPrefault(options: BudgetTask["options"]): Fill {
+  return (path, cgroup) => fillWithin({ path, options }, cgroup);
+}
+
+function whole(name: string): string {
+  return `${name}, whole file`;
+}
+
+/** What an engine that worked on other tokens left in the page cache, as `prefault record --once` has it. */
+async function earlierSnapshot({ bench }: Disk, task: ZipfTask): Promise<string> {
+  const { subjects, tools } = bench;
+  const list = join(subjects.folder, `zipf-${task.s}.earlier`);
+  await writeZipfTokens({ ...task, tokens: EARLIER_TOKENS }, list, "earlier");
+  await subjects.cool(task.path);
+  const profile = await inHalf(task.path, async (procs) => {
+    await readZipfTokens(tools, task.path, list, procs);
+    return recordProfile(task.path, { forMs: 0 });
+  });
+  const path = join(subjects.folder, `zipf-${task.s}.json`);
+  writeFileSync(path, writeProfile(profile));
+  return path;
+}
+
+export function readerChecks({ id, title }: Disk, { rows }: Table, s: number): Check[] {
+  const of = (name: string, key: string) =>
+    ratio(medianOf(rows, PROFILE, key), medianOf(rows, name, key));
+  if (s === 0) {
+    const what = `Zipf 0, core + profile, of nothing's (${title})`;
+    return [
+      { what: `first token, ${what}`, value: of(NOTHING, "firstMs"), atMost: 1 },
+      { what: `tokens 1-5, ${what}`, value: of(NOTHING, "firstFiveMs"), atMost: 1 },
+    ];
+  }
+  if (s !== 1 || id !== "128") return [];
+  return [NOTHING, whole(LLAMA)].flatMap((name) => [
+    {
+      what: `first token, Zipf 1, core + profile, of that after ${name} (${title})`,
+      value: of(name, "firstMs"),
+      atMost: 0.35,
+    },
+    {
+      what: `tokens 1-5, the same, of those after ${name}`,
+      value: of(name, "firstFiveMs"),
+      atMost: 0.45,
+    },
+  ]);
+}
