@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import type { Shim } from "../../shims/index.ts";
 import { checkProfile } from "../experts/check-profile.ts";
 import { findImatrix } from "../experts/find-imatrix.ts";
@@ -51,6 +52,8 @@ function adviceOn(experts: Run): string {
 function divided(target: ResolvedTarget, options: ResolvedOptions, shim: Shim): readonly Run[] {
   const bytes = target.runs.reduce((sum, run) => sum + bytesOf(run), 0);
   const gate = target.runs.find((run) => run.kind === "files")?.gate;
+  // Zero also is a file whose length was not given; the executor asks the gate with its real length.
+  if (bytes === 0) return target.runs;
   if (askGate({ bytes, residentBytes: 0, gate }, options, shim).run) return target.runs;
   const [model, ...others] = target.models;
   const parts = model !== undefined && others.length === 0 ? modelRuns(model) : [];
@@ -69,7 +72,7 @@ async function withinBudget(
   const whole = target.models.flatMap((model) => modelRuns(model));
   const runs = whole.length > 0 ? whole.map((run) => like(run, target.runs)) : target.runs;
   const chosen = chooseWithin(
-    runs,
+    await Promise.all(runs.map(sized)),
     { budgetBytes: Math.max(0, budgetBytes - headerBytes(runs)), pageBytes: shim.pageBytes },
     (model) => profile && checkProfile(profile, model),
   );
@@ -87,6 +90,20 @@ async function withinBudget(
       ...chosen.notes.map((note) => `${spent}: ${note}`),
     ],
   };
+}
+
+/** With the length of each region. A file that cannot be asked is reported when it is opened. */
+async function sized(run: Run): Promise<Run> {
+  if (run.kind !== "files" || run.source !== undefined) return run;
+  const regions = run.regions.map(async (region) => {
+    if (region.byteLength !== undefined) return region;
+    const size = await stat(region.path).then(
+      (stats) => stats.size,
+      () => 0,
+    );
+    return { ...region, byteLength: Math.max(0, size - (region.offset ?? 0)) };
+  });
+  return { ...run, regions: await Promise.all(regions) };
 }
 
 /** To read a header brings at most a buffer's length along, which is resident before anything is chosen. */

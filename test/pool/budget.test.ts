@@ -350,6 +350,14 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("a budget", () => {
     });
   });
 
+  test("counts a file whose length was not given", async () => {
+    const path = join(folder, "plain.bin");
+    writeFileSync(path, Buffer.alloc(8 * MIB, 1));
+    const report = await prefault([{ path }], { log() {}, budget: MIB });
+    expect(report).toMatchObject({ ran: false, reason: expect.stringContaining("the budget") });
+    expect(await prefault([{ path }], { log() {} })).not.toMatchObject({ strategy: "read" });
+  });
+
   /** The hottest experts by the profile of this file: bytes are the same within a layer, ties by layer. */
   async function hottest(count: number): Promise<{ layer: number; expert: number }[]> {
     const { weights } = await readProfile(profile);
