@@ -72,7 +72,7 @@ export function parseProfile(text: string, path: string | null = null): Profile 
 }
 
 /**
- * Writes a profile as the JSON that {@link parseProfile} reads. The same profile gives the same text:
+ * Writes a profile as the JSON that `parseProfile` reads. The same profile gives the same text:
  * a fixed order of keys, a row a line, numbers as short as they are exact.
  *
  * @param profile - one that knows its model: recorded, merged, read from JSON, or any that

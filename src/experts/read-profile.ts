@@ -19,10 +19,10 @@ export interface ReadProfileOptions {
  * Reads how often each routed expert is chosen. By content, whatever the file is called:
  *
  * - an imatrix in GGUF: its header and its counts are read, not its other hundreds of megabytes
- * - a CSV of `layer,expert[,count]`, see {@link readCsv}
- * - the JSON of `prefault record`, see {@link parseProfile}
+ * - a CSV of `layer,expert[,count]`, see `readCsv`
+ * - the JSON of `prefault record`, see `parseProfile`
  *
- * Whether it fits a model is for {@link checkProfile} to say.
+ * Whether it fits a model is for `checkProfile` to say.
  *
  * @throws {@link PrefaultError} `PREFAULT_NOT_FOUND`, `PREFAULT_NOT_A_FILE`, `PREFAULT_PERMISSION`,
  *   `PREFAULT_READ_FAILED`, `PREFAULT_ABORTED`, and `PREFAULT_INVALID_OPTION` for a file that is no

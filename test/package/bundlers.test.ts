@@ -177,7 +177,7 @@ describe("a bundle that finds the worker elsewhere", () => {
     expect(code).toBe(0);
     const { ran, error } = JSON.parse(stdout);
     expect(ran).toBe(true);
-    expect(error).toMatch(/a worker thread failed: .*worker\.js/);
+    expect(error.message).toMatch(/a worker thread failed: .*worker\.js/);
   });
 });
 

@@ -38,7 +38,7 @@ describe("what it says about itself", () => {
     const { code, stdout, stderr } = await prefault(["--help"]);
     expect(stdout).toContain("Examples:");
     expect(stdout).toContain("SHARPI_PREFAULT");
-    for (const flag of ["-ngl", "-cmoe", "-ncmoe", "-ot", "--pass", "--gate", "--workers"]) {
+    for (const flag of ["-ngl", "-cmoe", "-ncmoe", "-ot", "--engine", "--gate", "--workers"]) {
       expect(stdout).toContain(flag);
     }
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -73,7 +73,7 @@ describe("warm", () => {
   });
 
   it("says nothing when quiet", async () => {
-    expect(await prefault([moe, "--quiet"])).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(await prefault([moe, "--quiet"])).toMatchObject({ code: 0, stdout: "", stderr: "" });
   });
 
   it("takes several files, and counts the shards of one model once", async () => {
@@ -96,7 +96,7 @@ describe("warm", () => {
     const env = { SHARPI_PREFAULT: "0" };
     const missing = join(folder, "missing.gguf");
     for (const args of [[missing], [missing, "-ngl", "2"]]) {
-      expect(await prefault(args, { env })).toEqual({
+      expect(await prefault(args, { env })).toMatchObject({
         code: 0,
         stdout: "",
         stderr: "[prefault] Pre-fault disabled (SHARPI_PREFAULT=0).\n",
@@ -132,7 +132,12 @@ describe("plan", () => {
     expect(names).toContain("blk.3.ffn_up_exps.weight");
     expect(names).not.toContain("blk.3.attn_q.weight");
     expect(names).not.toContain("output.weight");
-    expect(plan).toMatchObject({ pass: "llama.cpp", runs: [{ regions: names.length }] });
+    expect(plan).toMatchObject({
+      pass: "llama.cpp",
+      runs: [{ name: "core" }, { name: "experts" }],
+    });
+    const listed = plan.runs.map(({ regions }: { regions: number }) => regions);
+    expect(listed[0] + listed[1]).toBe(names.length);
     expect(names.length + plan.elsewhere.length).toBe(written.tensors.length);
   });
 
@@ -210,7 +215,7 @@ describe("plan", () => {
     const { stdout, code } = await prefault(["plan", moe, "-ngl", "99", "--cpu-moe"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^stays on the CPU and is warmed\n {2}routed experts by --cpu-moe +12 ten/m,
+      /^stays on the CPU and is warmed \(llama.cpp experts, .*\)\n {2}routed experts by --cpu-moe +12 ten/m,
     );
     expect(stdout).toMatch(
       /^goes to the GPU\n {2}attention on the GPU +\d+ tensors +.*iB +\d.* %$/m,

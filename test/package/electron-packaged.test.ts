@@ -99,7 +99,7 @@ describe("the library in app.asar", () => {
     const moved = join(unpacked, "prefault/dist/wörker elsewhere.js");
     renameSync(worker, moved);
     const library = join(archive, "prefault/dist/index.js");
-    expect((await run(library)).error).toMatch(/app\.asar\.unpacked\/.*worker\.js/);
+    expect((await run(library)).error.message).toMatch(/app\.asar\.unpacked\/.*worker\.js/);
     expect(await run(library, pathToFileURL(moved).href)).toMatchObject({ error: null });
   });
 });

@@ -132,7 +132,7 @@ describe("the Kubernetes manifests", () => {
     const env = { PATH: `${join(command, "..")}:${process.env["PATH"]}` };
     if (warm?.command === undefined) {
       const { code, stderr } = await run(command, args, { env });
-      expect(stderr).toMatch(/^\[llama\.cpp\] Pre-faulted .*\n$/);
+      expect(stderr).toMatch(/^(\[llama\.cpp( experts)?\] Pre-faulted .*\n){2}$/);
       expect(code).toBe(0);
       return;
     }
@@ -142,7 +142,7 @@ describe("the Kubernetes manifests", () => {
     const once = `(sleep 2; kill -TERM $$) & ${loop}`;
     const { code, stderr } = await run(shell, [...flags, once], { env });
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^\[llama\.cpp\] Pre-faulted .*\n$/);
+    expect(stderr).toMatch(/^(\[llama\.cpp( experts)?\] Pre-faulted .*\n){2}$/);
   });
 });
 
@@ -170,7 +170,7 @@ describe("the systemd unit", () => {
     const { code, stderr } = await run("sh", ["-c", shell], {
       env: { PATH: `${join(command, "..")}:${process.env["PATH"]}`, PREFAULT_ARGS: "-ngl 1" },
     });
-    expect(stderr).toMatch(/^\[llama\.cpp\] Pre-faulted .*\n$/);
+    expect(stderr).toMatch(/^(\[llama\.cpp( experts)?\] Pre-faulted .*\n){2}$/);
     expect(code).toBe(0);
   });
 });

@@ -89,6 +89,8 @@ export class Warmer {
     const abort = new AbortController();
     this.#abort = abort;
     const started = performance.now();
+    let before = 0;
+    let last = { bytesDone: 0, bytesTotal: 0 };
     let looking = Promise.resolve();
     const timer = setInterval(() => {
       looking = looking.then(() => this.#look(model)).catch(() => {});
@@ -98,8 +100,13 @@ export class Warmer {
         ...(force && { gate: "always" }),
         signal: abort.signal,
         log: () => {},
-        onProgress: ({ bytesDone, bytesTotal }) => {
+        onProgress: (run) => {
+          // Each run of a model counts from zero.
+          if (run.bytesDone < last.bytesDone) before += last.bytesTotal;
+          last = run;
           const seconds = (performance.now() - started) / 1000;
+          const bytesDone = before + run.bytesDone;
+          const bytesTotal = before + run.bytesTotal;
           this.#status({ state: "warming", bytesDone, bytesTotal, seconds });
         },
       });
