@@ -79,7 +79,7 @@ describe("--budget", () => {
 
   it("leaves --reserve to the engine", async () => {
     const little = await json(["plan", model.path, "--budget", "auto", "--reserve", "0"]);
-    const more = await json(["plan", model.path, "--budget", "auto", "--reserve", "9999T"]);
+    const more = await json(["plan", model.path, "--budget", "auto", "--reserve", "999T"]);
     expect(little.document.budgetBytes).toBeGreaterThan(0);
     expect(more.document.budgetBytes).toBe(0);
   });
@@ -148,12 +148,12 @@ describe("a profile of", () => {
 
   async function expectRefused(name: string, why: RegExp) {
     const ended = await prefault(withProfile(name));
-    expect(ended.code).toBe(1);
+    expect(ended.code).toBe(2);
     expect(ended.stderr).toMatch(why);
     expect(ended.stderr.trimEnd().split("\n").at(-1)).toMatch(/^prefault: /);
     expect(ended.stderr).not.toMatch(/\bat .*:\d+:\d+/);
     const { code, document } = await json(withProfile(name));
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(JSON.stringify(document)).toContain("PREFAULT_INVALID_OPTION");
   }
 
@@ -311,10 +311,9 @@ describe("record", () => {
   it.skipIf(process.platform === "win32")("writes what there is on Ctrl-C", async () => {
     const args = ["record", model.path, "--every", "100ms", "-o", at("interrupted.json")];
     const recording = start(args);
-    await sleep(3000);
+    await sleep(4000);
     recording.kill("SIGINT");
-    const { code, stderr } = await recording.ended;
-    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect((await recording.ended).code).toBe(130);
     expect(JSON.parse(readFileSync(at("interrupted.json"), "utf8")).samples).toBeGreaterThan(1);
   });
 
