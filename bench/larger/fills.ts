@@ -26,13 +26,13 @@ const COLUMNS: readonly Column[] = [
   { key: "residentShare", title: "resident afterwards, of what was listed", digits: 3 },
 ];
 
-/** The same slices, of 40 % of the model, filled by prefault and by nothing but reads. */
+/** The same slices, of 30 % of the model, filled by prefault and by nothing but reads. */
 export async function compareFills(disk: Disk, path: string): Promise<Table> {
   const { bench, id, title } = disk;
   const { subjects, tools, settings, say } = bench;
   const profile = join(subjects.folder, "fill.csv");
   writeCsvProfile(profile, await zipfProfile({ path, tokens: 0, s: 1, seed: 13 }, 2000));
-  const options = { budget: Math.floor(0.4 * settings.bytes), profile };
+  const options = { budget: Math.floor(0.3 * settings.bytes), profile };
   const regions = await listed(path, options);
   const listedBytes = regions.reduce((sum, { byteLength = 0 }) => sum + byteLength, 0);
   const list = join(subjects.folder, "fill.ranges");

@@ -13,6 +13,7 @@ const WITHOUT = "plan --budget";
 
 const COLUMNS: readonly Column[] = [
   { key: "ms", title: "the whole command, ms", digits: 0 },
+  { key: "processorMs", title: "its processor time, ms", digits: 0 },
   { key: "mostMiB", title: "most memory, MiB", digits: 0 },
 ];
 
@@ -39,9 +40,10 @@ export async function comparePlans({ settings, say }: Bench, folder: string): Pr
     name,
     async run() {
       const command = ["dist/cli.js", "plan", model, "--budget", "4G", ...args, "--json"];
-      const { stdout, seconds } = await runProgram(process.execPath, [...SAY_MEMORY, ...command]);
-      const [kib] = /\d+$/.exec(stdout.trimEnd()) ?? [];
-      return { ms: 1000 * seconds, mostMiB: Number(kib) / 1024 };
+      const { stdout, seconds } = await runProgram(process.execPath, [...SAY_USE, ...command]);
+      const used = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as NodeJS.ResourceUsage;
+      const processorMs = (used.userCPUTime + used.systemCPUTime) / 1000;
+      return { ms: 1000 * seconds, processorMs, mostMiB: used.maxRSS / 1024 };
     },
   });
   const rows = await interleave(
@@ -58,10 +60,10 @@ export async function comparePlans({ settings, say }: Bench, folder: string): Pr
   };
 }
 
-/** Prints the most memory the process had, in KiB, behind what it printed. */
-const SAY_MEMORY = [
+/** Prints what the process used behind what it printed. */
+const SAY_USE = [
   "--import",
-  "data:text/javascript,process.on('exit',()=>console.log(process.resourceUsage().maxRSS))",
+  "data:text/javascript,process.on('exit',()=>console.log(JSON.stringify(process.resourceUsage())))",
 ];
 
 export function planChecks({ rows }: Table): Check[] {

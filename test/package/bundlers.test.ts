@@ -14,13 +14,13 @@ import { runNode } from "./run.ts";
 const EXTERNAL = ["koffi", "piscina"];
 
 const APP = `import { PrefaultError, prefault } from "prefault";
-const { ran, strategy, bytes, residentBytesAfter, error } = await prefault(process.argv[2], {
+const { ran, strategy, strategyReason, bytes, residentBytesAfter, error } = await prefault(process.argv[2], {
   gate: "always",
   log() {},
 });
 const missing = await prefault("missing.gguf", { log() {} });
 console.log(JSON.stringify({
-  ran, strategy, bytes, residentBytesAfter,
+  ran, strategy, strategyReason, bytes, residentBytesAfter,
   error: error?.message ?? null,
   missing: PrefaultError.is(missing.error) && missing.error.code,
   self: import.meta.url,
@@ -161,7 +161,7 @@ describe("a bundle that finds the worker elsewhere", () => {
     await expectPrefaults(outfile);
   });
 
-  it("says what is missing when it is not told", async () => {
+  it("reads on its own thread and says what is missing when it is not told", async () => {
     const outfile = join(project, "lonely/app.js");
     await esbuild({
       absWorkingDir: project,
@@ -175,9 +175,9 @@ describe("a bundle that finds the worker elsewhere", () => {
     });
     const { stdout, code } = await runNode([outfile, model], { cwd: project });
     expect(code).toBe(0);
-    const { ran, error } = JSON.parse(stdout);
-    expect(ran).toBe(true);
-    expect(error.message).toMatch(/a worker thread failed: .*worker\.js/);
+    const { ran, strategyReason, error } = JSON.parse(stdout);
+    expect({ ran, error }).toEqual({ ran: true, error: null });
+    expect(strategyReason).toMatch(/read on the calling thread, because .*worker\.js/);
   });
 });
 

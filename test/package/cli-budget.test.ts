@@ -79,7 +79,7 @@ describe("--budget", () => {
 
   it("leaves --reserve to the engine", async () => {
     const little = await json(["plan", model.path, "--budget", "auto", "--reserve", "0"]);
-    const more = await json(["plan", model.path, "--budget", "auto", "--reserve", "900T"]);
+    const more = await json(["plan", model.path, "--budget", "auto", "--reserve", "999T"]);
     expect(little.document.budgetBytes).toBeGreaterThan(0);
     expect(more.document.budgetBytes).toBe(0);
   });
@@ -311,10 +311,9 @@ describe("record", () => {
   it.skipIf(process.platform === "win32")("writes what there is on Ctrl-C", async () => {
     const args = ["record", model.path, "--every", "100ms", "-o", at("interrupted.json")];
     const recording = start(args);
-    await sleep(3000);
+    await sleep(4000);
     recording.kill("SIGINT");
-    const { code, stderr } = await recording.ended;
-    expect({ code, stderr }).toMatchObject({ code: 130 });
+    expect((await recording.ended).code).toBe(130);
     expect(JSON.parse(readFileSync(at("interrupted.json"), "utf8")).samples).toBeGreaterThan(1);
   });
 
