@@ -181,7 +181,7 @@ describe("a profile of", () => {
 
   it("the old .dat is refused with what it lacks", async () => {
     writeFileSync(at("imatrix.dat"), oldImatrix(["blk.0.ffn_gate_exps.weight"]));
-    await expectRefused("imatrix.dat", /old imatrix format/);
+    await expectRefused("imatrix.dat", /imatrix in the old format/);
   });
 
   it("a pickle is refused", async () => {
