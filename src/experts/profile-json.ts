@@ -116,7 +116,10 @@ function parseObject(text: string, path: string | null): Record<string, unknown>
   throw invalidProfile(path, "its JSON is not an object");
 }
 
-/** Brackets in strings count as well: no text of a profile has any. */
+/**
+ * Whether arrays and objects are nested deeper than a profile nests them. Brackets inside strings are
+ * counted too: the strings of a profile are the format's name and a fingerprint, which have none.
+ */
 function isDeep(text: string): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at++) {

@@ -33,8 +33,8 @@ export interface Selection {
  * the hottest as possible. One that no longer fits is passed over for smaller ones after it.
  *
  * @param profile - fitted by `checkProfile`; `null` fills in the order of layers and experts, which
- *   leaves the tensors whole and costs the disk least. Where the router is even, that covers as much
- *   as any other order
+ *   leaves the tensors whole and costs the disk least. Where the router chooses all experts equally
+ *   often, every order covers the same share of its choices
  * @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for a budget that is no number of bytes
  */
 export function selectExperts(

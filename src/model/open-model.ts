@@ -136,7 +136,8 @@ async function readModel(opened: OpenFile, start: Buffer, reading: Reading): Pro
   if (inArchive !== undefined) return inArchive;
   const old = oldFormatOf(start);
   if (old !== undefined) return openOldFormat(opened, old);
-  // Only with the right name or first bytes: any eight bytes could be the length of a header.
+  // The format has no magic number: it begins with the length of its header. So the name or the text
+  // after that length has to say that it is one.
   if (/\.safetensors$/i.test(path) || looksLikeSafetensors(start, byteLength)) {
     return openSafetensors(opened);
   }

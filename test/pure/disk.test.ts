@@ -84,6 +84,12 @@ const hardDisk: Device = {
 const partition: Device = { number: "8:1", path: `${SATA}/sda1` };
 const nvme: Device = { number: "259:0", path: NVME, rotational: 0 };
 const virtio: Device = { number: "254:0", path: VIRTIO, rotational: 1 };
+const loop: Device = {
+  number: "7:0",
+  path: virtual("loop0"),
+  rotational: 1,
+  backingFile: "/img",
+};
 const mapper = (number: string, slaves: readonly string[]): Device => ({
   number,
   path: virtual(`dm-${number.split(":")[1]}`),
@@ -107,12 +113,6 @@ onLinux("a disk rotates", () => {
   });
 
   test("below the file of a loop device", async () => {
-    const loop = {
-      number: "7:0",
-      path: virtual("loop0"),
-      rotational: 1,
-      backingFile: "/img",
-    } as const;
     const devices = [hardDisk, partition, loop];
     expect(await rotates("7:0", { devices, files: { "/img": { dev: "8:1" } } })).toBe(true);
   });
@@ -173,12 +173,6 @@ onLinux("a disk does not rotate", () => {
     ["on a virtual disk", { "/img": { dev: "254:0" } }],
     ["that is gone", {}],
   ])("of a loop device, with a file %s", async (_, files) => {
-    const loop = {
-      number: "7:0",
-      path: virtual("loop0"),
-      rotational: 1,
-      backingFile: "/img",
-    } as const;
     expect(await rotates("7:0", { devices: [virtio, loop], files })).toBe(false);
   });
 

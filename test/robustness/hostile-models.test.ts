@@ -91,7 +91,7 @@ describe("a GGUF header", () => {
     expect(tensors).toHaveLength(1);
   });
 
-  test("with a key __proto__ has it as any other", async () => {
+  test("with a key __proto__ keeps it as an ordinary key", async () => {
     const path = written(".gguf", ggufBytes({ entries: [arrayEntry("__proto__", 0n)] }));
     const { metadata } = await openModel(path);
     expect(Object.keys(metadata)).toEqual(["__proto__"]);

@@ -22,7 +22,7 @@ interface Ended {
 describe.skipIf(process.platform !== "linux")("on a machine with", () => {
   const folder = temporaryFolder();
 
-  /** Without blocks: it costs no disk, and as much page cache as any other. */
+  /** A file of holes takes no disk space, and its pages fill the page cache like those of other files. */
   function sparseFile(byteLength: number): string {
     const path = join(folder, `${byteLength}`);
     const fd = openSync(path, "w");

@@ -67,7 +67,7 @@ function decide(
   return { cpuMoe: held / wanted < CPU_BELOW_RATIO };
 }
 
-/** Bytes of one expert's three slices, in the first layer that has any. */
+/** Bytes of one expert's three slices, in the first layer with routed experts. */
 export function bytesPerExpert({ index, hyper }: IndexedModel): number {
   if (hyper.experts === 0) return 0;
   const bytes = ROUTED_EXPERTS.map(

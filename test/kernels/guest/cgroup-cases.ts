@@ -6,7 +6,7 @@ import { cli, type Ended, type PlainReport } from "./cli.ts";
 import type { GuestCase } from "./guest.ts";
 import { disk, judgedBytes, MIB, makeCold, writeFile } from "./system.ts";
 
-/** The file of all these cases. Without blocks: it takes no disk, and page cache like any other. */
+/** The file of all these cases. A file of holes: it takes no disk, and its pages fill the cache. */
 const BYTES = 512 * MIB;
 const HALF = BYTES / 2;
 
