@@ -1,4 +1,4 @@
-import { access } from "node:fs/promises";
+import { exists } from "../file/exists.ts";
 import { namesModel, startsCommand } from "../launch/index.ts";
 
 /**
@@ -125,13 +125,4 @@ function longForm(word: string): string {
   // llama.cpp takes underscores for dashes in its long flags.
   const dashed = flag.startsWith("--") ? flag.replaceAll("_", "-") : flag;
   return (LONG_FORMS.get(dashed) ?? dashed) + word.slice(flag.length);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,5 +1,4 @@
 import { PrefaultError } from "../errors.ts";
-import { fileIdentity } from "../file/open-file.ts";
 import {
   adviceOn,
   askFitParams,
@@ -77,7 +76,7 @@ async function planLine(
     });
     const found = await planEach(opened, async (model) => {
       const plan = planPart(model, part, flags.engine);
-      const runs = await withoutPlanned(plan, planned);
+      const runs = withoutPlanned(plan, planned);
       return { ...plan, runs, notes: [...plan.notes, ...part.notes] };
     });
     plans.push(...found.plans);
@@ -90,8 +89,8 @@ async function planLine(
 }
 
 /** A tensor that two parts leave on the CPU is warmed once. */
-async function withoutPlanned({ model, runs }: ModelPlan, planned: Set<string>) {
-  const identities = await Promise.all(model.files.map(({ path }) => fileIdentity(path)));
+function withoutPlanned({ model, runs }: ModelPlan, planned: Set<string>) {
+  const identities = model.files.map(({ identity, path }) => identity ?? path);
   const isNew = (file: number, offset: number) => {
     const key = `${identities[file]}@${offset}`;
     return !planned.has(key) && planned.add(key);

@@ -1,3 +1,5 @@
+import { isGguf } from "../model/text-file.ts";
+
 /** What a file is by its first bytes, whatever its suffix. */
 export type ProfileKind =
   | { readonly format: "gguf" | "json" }
@@ -23,7 +25,7 @@ const MOST_DAT_NAME_BYTES = 255;
 export function profileKind(start: Buffer): ProfileKind {
   const why = whyRefused(start);
   if (why !== undefined) return { format: "none", why };
-  if (start.toString("latin1", 0, 4) === "GGUF") return { format: "gguf" };
+  if (isGguf(start)) return { format: "gguf" };
   if (start[0] === 0xff && start[1] === 0xfe) return { format: "csv", encoding: "utf-16le" };
   const text = start
     .toString("utf8")

@@ -1,10 +1,18 @@
-import { type OptionName, type OptionSpec, type OptionTable, option, words } from "./options.ts";
+import {
+  type OptionName,
+  type OptionSpec,
+  type OptionTable,
+  option,
+  spelling,
+  table,
+  words,
+} from "./options.ts";
 
 /**
  * The flags of llama.cpp's tools (`common/arg.cpp`), with those that were removed in 2026 and those of
  * ik_llama.cpp, and the environment variables of the same meaning.
  */
-export const LLAMA_OPTIONS: Readonly<Partial<Record<OptionName, OptionSpec>>> = {
+const LLAMA_OPTIONS: Readonly<Partial<Record<OptionName, OptionSpec>>> = {
   model: option("value", "-m --model", "MODEL"),
   modelUrl: option("value", "-mu --model-url", "MODEL_URL"),
   dockerRepo: option("value", "-dr --docker-repo", "DOCKER_REPO"),
@@ -106,7 +114,7 @@ export const LLAMA_OPTIONS: Readonly<Partial<Record<OptionName, OptionSpec>>> = 
 };
 
 /** From the help of llama-server, llama-cli and ik_llama.cpp. */
-const OTHER_VALUED = words(`
+const OTHER_VALUED = `
   -t --threads -tb --threads-batch -C --cpu-mask -Cr --cpu-range --cpu-strict --prio --poll -Cb
   --cpu-mask-batch -Crb --cpu-range-batch --cpu-strict-batch --prio-batch --poll-batch -n --predict
   --n-predict --keep --rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx
@@ -144,19 +152,15 @@ const OTHER_VALUED = words(`
   --graph-reduce-type --max-gpu -cuda --cuda-params -draft --draft-params -crs
   --cache-ram-similarity -cram-n-min --cache-ram-n-min --kv-cache-type --control-vector-layer-range
   --max-layers --prefetch-experts-threads
-`);
+`;
 
-const OTHER_BARE = words(`
+const OTHER_BARE = `
   --check-tensors --op-offload --no-op-offload -nopo --prefetch-experts --list-devices
   -ooae --offload-only-active-experts -fmoe --fused-moe -no-fmoe --no-fmoe --no-fused-moe
   -ger --grouped-expert-routing --lora-init-without-apply
-`);
+`;
 
-export const LLAMA: OptionTable = {
-  options: new Map(Object.entries(LLAMA_OPTIONS) as [OptionName, OptionSpec][]),
-  otherValued: new Set(OTHER_VALUED),
-  otherBare: new Set(OTHER_BARE),
-};
+export const LLAMA: OptionTable = table(LLAMA_OPTIONS, OTHER_VALUED, OTHER_BARE);
 
 /** Flags that only ik_llama.cpp has: llama.cpp does not start with them. */
 const OF_IK = new Set(
@@ -175,7 +179,7 @@ const OF_IK = new Set(
 /** Whether arguments hold a flag that only ik_llama.cpp has. */
 export function isOfIk(args: readonly string[]): boolean {
   return args.some((word, at) => {
-    const flag = word.startsWith("--") ? word.replaceAll("_", "-") : word;
+    const flag = spelling(word);
     const isGraph = /^(-sm|--split-mode)$/.test(flag) && args[at + 1] === "graph";
     return OF_IK.has(flag) || isGraph;
   });

@@ -118,6 +118,19 @@ export function option(
   };
 }
 
+/** Makes the table of an engine. @param otherValued flags with white space between, as `otherBare` */
+export function table(
+  options: Partial<Record<OptionName, OptionSpec>>,
+  otherValued: string,
+  otherBare = "",
+): OptionTable {
+  return {
+    options: new Map(Object.entries(options) as [OptionName, OptionSpec][]),
+    otherValued: new Set(words(otherValued)),
+    otherBare: new Set(words(otherBare)),
+  };
+}
+
 export function words(text: string): string[] {
   return text.split(/\s+/).filter(Boolean);
 }

@@ -1,17 +1,5 @@
-import { LLAMA, LLAMA_OPTIONS } from "./llama-options.ts";
-import { type OptionName, type OptionSpec, type OptionTable, option, words } from "./options.ts";
-
-function table(
-  options: Partial<Record<OptionName, OptionSpec>>,
-  otherValued: string,
-  otherBare = "",
-): OptionTable {
-  return {
-    options: new Map(Object.entries(options) as [OptionName, OptionSpec][]),
-    otherValued: new Set(words(otherValued)),
-    otherBare: new Set(words(otherBare)),
-  };
-}
+import { LLAMA } from "./llama-options.ts";
+import { type OptionTable, option, table, words } from "./options.ts";
 
 /** llama-bench: some flags take a value that have none in llama-server, and values may be lists. */
 export const BENCH: OptionTable = {
@@ -24,7 +12,7 @@ export const BENCH: OptionTable = {
     ["repack", option("maybe", "--repack / -nr --no-repack")],
     ["kvOffload", option("value", "/ -nkvo --no-kv-offload")],
     ["fit", option("nothing", "--fit")],
-    ["lora", option("nothing", "--no-such-flag")],
+    ["lora", option("nothing", "")],
   ]),
   otherValued: new Set([
     ...LLAMA.otherValued,
@@ -40,7 +28,7 @@ export const BENCH: OptionTable = {
 export const RUN: OptionTable = {
   options: new Map([
     ...LLAMA.options,
-    ["model", option("value", "--no-such-flag")],
+    ["model", option("value", "")],
     ["gpuLayers", option("value", "-ngl --ngl -n --n-gpu-layers", "N_GPU_LAYERS")],
     ["ctx", option("value", "-c --context-size --ctx-size")],
   ]),
@@ -51,7 +39,7 @@ export const RUN: OptionTable = {
 /** Ollama's runner, as `ps` shows it: llama.cpp's flags, and a few of its own. */
 export const OLLAMA: OptionTable = {
   options: LLAMA.options,
-  otherValued: new Set([...LLAMA.otherValued, ...words("--kv-cache-type")]),
+  otherValued: LLAMA.otherValued,
   otherBare: new Set([...LLAMA.otherBare, "--ollama-engine", "--multiuser-cache"]),
 };
 
@@ -137,5 +125,3 @@ export const LLAMA_CPP_PYTHON: OptionTable = table(
    --hf-tokenizer-config-path --hf-pretrained-model-name-or-path --last-n-tokens-size --lora-base
    --root-path --ssl-keyfile --ssl-certfile --interrupt-requests --logits-all --mul-mat-q`,
 );
-
-export { LLAMA, LLAMA_OPTIONS };

@@ -22,7 +22,6 @@ export interface LinePlacement {
 
 /** The options of the model itself, or of the draft model beside it. */
 interface Names {
-  readonly gpuLayers: OptionName;
   readonly overrideTensor: OptionName;
   readonly cpuMoe: OptionName;
   readonly nCpuMoe: OptionName;
@@ -30,14 +29,12 @@ interface Names {
 }
 
 const MODEL: Names = {
-  gpuLayers: "gpuLayers",
   overrideTensor: "overrideTensor",
   cpuMoe: "cpuMoe",
   nCpuMoe: "nCpuMoe",
   nCpuFfn: "nCpuFfn",
 };
 const DRAFT: Names = {
-  gpuLayers: "draftGpuLayers",
   overrideTensor: "draftOverrideTensor",
   cpuMoe: "draftCpuMoe",
   nCpuMoe: "draftNCpuMoe",

@@ -1,6 +1,6 @@
 import { constants, open } from "node:fs/promises";
 import { looksLikeSafetensors } from "./safetensors-header.ts";
-import { START_BYTES } from "./text-file.ts";
+import { isGguf, readStart } from "./text-file.ts";
 
 /** Whether a file begins like a GGUF or a safetensors file. False where it cannot be read. */
 export async function beginsLikeModel(path: string): Promise<boolean> {
@@ -11,12 +11,8 @@ export async function beginsLikeModel(path: string): Promise<boolean> {
   try {
     const found = await handle.stat();
     if (!found.isFile()) return false;
-    const start = Buffer.alloc(START_BYTES);
-    const { bytesRead } = await handle.read(start, 0, START_BYTES, 0);
-    return (
-      start.toString("latin1", 0, 4) === "GGUF" ||
-      looksLikeSafetensors(start.subarray(0, bytesRead), found.size)
-    );
+    const start = await readStart(handle, found.size);
+    return isGguf(start) || looksLikeSafetensors(start, found.size);
   } catch {
     return false;
   } finally {

@@ -46,6 +46,19 @@ export function parseExpertName(name: string): ExpertName | undefined {
   return EXTRA_HEAD.test(name) ? undefined : parseSafetensors(name);
 }
 
+/** Divides items into what every token reads and routed experts, by the names of their tensors. */
+export function divideExperts<T>(
+  items: readonly T[],
+  nameOf: (item: T) => string,
+): { core: T[]; experts: T[] } {
+  const core: T[] = [];
+  const experts: T[] = [];
+  for (const item of items) {
+    (parseExpertName(nameOf(item)) === undefined ? core : experts).push(item);
+  }
+  return { core, experts };
+}
+
 function parseGguf(name: string): ExpertName | undefined {
   const stacked = GGUF_STACKED.exec(name);
   if (stacked !== null) {

@@ -3,6 +3,10 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isFolder } from "../file/exists.ts";
 
+/** What is wrong with an {@link UndecodableEntry}, as the end of a sentence. */
+export const NOT_UTF8 =
+  "its name is not UTF-8, which Node.js cannot pass on: rename it, or link to it";
+
 /** A file or folder in a folder. */
 export interface Entry {
   readonly name: string;

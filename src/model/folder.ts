@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { PrefaultError } from "../errors.ts";
 import { asFileError } from "../file/open-file.ts";
 import { beginsLikeModel } from "./begins-like-model.ts";
-import { type Entry, listFolder, type UndecodableEntry } from "./folder-entries.ts";
+import { type Entry, listFolder, NOT_UTF8, type UndecodableEntry } from "./folder-entries.ts";
 import { UNFINISHED } from "./model-file.ts";
 import { INDEX_NAME } from "./stand-in.ts";
 
@@ -42,10 +42,6 @@ const MODEL_NAME = /\.(gguf|safetensors|llamafile)$/i;
  */
 export async function findModels(folder: string): Promise<FolderContents> {
   const walk = new Walk();
-  // An error of the folder itself is thrown; one of a folder below it is listed.
-  await readdir(folder).catch((error: unknown) => {
-    throw asFileError(error, folder);
-  });
   await walk.enter(folder, 0);
   if (walk.paths.length === 0 && walk.failures.length === 0) {
     const unfinished = walk.notes.length > 0 ? `; ${walk.notes.join("; ")}` : "";
@@ -75,6 +71,8 @@ class Walk implements FolderContents {
       this.#entered.add(`${dev}:${ino}`);
       found = await this.#list(folder);
     } catch (error) {
+      // An error of the folder itself is thrown; one of a folder below it is listed.
+      if (depth === 0) throw asFileError(error, folder);
       this.#fail(folder, error);
       return;
     }
@@ -158,11 +156,10 @@ class Walk implements FolderContents {
 
   #undecodable(folder: string, { name, latin1, isFolder }: UndecodableEntry): void {
     const path = join(folder, name);
-    const why = "its name is not UTF-8, which Node.js cannot pass on: rename it, or link to it";
     if (isFolder) {
-      this.notes.push(`${path} was not looked into: ${why}`);
+      this.notes.push(`${path} was not looked into: ${NOT_UTF8}`);
     } else if (MODEL_NAME.test(latin1)) {
-      const message = `${path} cannot be opened: ${why}`;
+      const message = `${path} cannot be opened: ${NOT_UTF8}`;
       this.failures.push({
         path,
         error: new PrefaultError("PREFAULT_UNSUPPORTED", message, { path }),

@@ -6,9 +6,9 @@ interface Layout {
   /** Bytes of a block. */
   readonly bytes: number;
   /** Bytes before the blocks of each row, such as a scale of the whole row (`row_meta_size`). */
-  readonly rowBytes?: number;
+  readonly rowBytes: number;
   /** Bytes after the last row of a tensor. Some writers leave them out. */
-  readonly tailBytes?: number;
+  readonly tailBytes: number;
 }
 
 /**
@@ -151,7 +151,7 @@ export function ggmlByteLength(
 ): { readonly least: bigint; readonly most: bigint } | undefined {
   const known = TYPES.get(type);
   if (known === undefined) return undefined;
-  const { rowBytes = 0, tailBytes = 0 } = known;
+  const { rowBytes, tailBytes } = known;
   const [elements, bytes] = [BigInt(known.elements), BigInt(known.bytes)];
   const [row = 1n, ...rows] = shape;
   const blocks = (row + elements - 1n) / elements;

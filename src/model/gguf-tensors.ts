@@ -14,6 +14,8 @@ export interface DataSpan {
 /** A tensor with its place in the file, and the distance to the next one. */
 interface Placed {
   readonly info: GgufTensorInfo;
+  /** By its type; `undefined` when that is unknown. */
+  readonly known: ReturnType<typeof ggmlByteLength>;
   readonly offset: bigint;
   readonly room: bigint;
   /** No tensor follows: its room is the rest of the file. */
@@ -69,7 +71,8 @@ function placesOf(infos: readonly GgufTensorInfo[], start: bigint, end: bigint):
     const offset = start + info.offset;
     // The end of the file limits the room of every tensor.
     const limit = following === undefined || start + following > end ? end : start + following;
-    return { info, offset, room: limit - offset, isLast: following === undefined };
+    const known = ggmlByteLength(info.type, info.shape);
+    return { info, known, offset, room: limit - offset, isLast: following === undefined };
   });
 }
 
@@ -77,15 +80,14 @@ function placesOf(infos: readonly GgufTensorInfo[], start: bigint, end: bigint):
  * Whether the length of a tensor has to come from the offsets. For settled types the length counts even
  * where tensors overlap: an engine reads both by their types.
  */
-function isUnknown({ info, room, isLast }: Placed, alignment: number): boolean {
-  const known = ggmlByteLength(info.type, info.shape);
+function isUnknown({ info, known, room, isLast }: Placed, alignment: number): boolean {
   if (known === undefined) return true;
   if (isSettled(info.type) || isLast) return false;
   return known.least > room || room - known.most >= BigInt(alignment);
 }
 
-function knownLength({ info, room }: Placed): bigint {
-  const { least, most } = ggmlByteLength(info.type, info.shape) ?? { least: room, most: room };
+function knownLength({ known, room }: Placed): bigint {
+  const { least, most } = known ?? { least: room, most: room };
   return most > room ? least : most;
 }
 

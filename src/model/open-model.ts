@@ -2,6 +2,7 @@ import { abortError, PrefaultError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
 import type { OpenFile } from "../file/open-file.ts";
 import { formatBytes } from "../units.ts";
+import { NOT_UTF8 } from "./folder-entries.ts";
 import { openGguf } from "./gguf.ts";
 import { readLlamafile } from "./llamafile.ts";
 import type { Model } from "./model.ts";
@@ -9,7 +10,7 @@ import { expectContents, unfinishedHint } from "./model-file.ts";
 import { openSafetensors, openSafetensorsIndex } from "./safetensors.ts";
 import { looksLikeSafetensors } from "./safetensors-header.ts";
 import { standInOf } from "./stand-in.ts";
-import { isText, oldFormatOf, oneLine, readStart } from "./text-file.ts";
+import { isGguf, isText, oldFormatOf, oneLine, readStart } from "./text-file.ts";
 import { wholeFile } from "./whole-file.ts";
 
 export interface OpenModelOptions {
@@ -32,7 +33,7 @@ export interface OpenPathOptions extends OpenModelOptions {
 export type Opened = { readonly model: Model } | { readonly leadsTo: readonly string[] };
 
 /** Files that lead to a model, one after the other: presets name a Modelfile, which names a manifest. */
-const MOST_STEPS = 4;
+export const MOST_STEPS = 4;
 
 /**
  * Reads the tensors of a model: their names, files and places. The format follows from the file's contents,
@@ -56,13 +57,13 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
     if (first === undefined) throw namesNothing(next);
     next = first;
   }
-  throw new PrefaultError(
-    "PREFAULT_INVALID_MODEL",
-    `${path} leads from file to file, and to no model`,
-    {
-      path,
-    },
-  );
+  throw leadsNowhere(path);
+}
+
+/** The error of files that name one another. */
+export function leadsNowhere(path: string): PrefaultError {
+  const message = `${path} leads from file to file, and to no model`;
+  return new PrefaultError("PREFAULT_INVALID_MODEL", message, { path });
 }
 
 /** The error of a manifest without weights. */
@@ -98,9 +99,7 @@ async function openNamed(path: string, files: FileSet): Promise<OpenFile> {
   } catch (error) {
     if (!PrefaultError.is(error) || error.code !== "PREFAULT_NOT_FOUND") throw error;
     // Node.js decodes bytes that are no UTF-8 to this character.
-    const undecoded =
-      "its name is not UTF-8, which Node.js cannot pass on: rename it, or link to it";
-    const hint = path.includes("\ufffd") ? ` (${undecoded}?)` : await unfinishedHint(path);
+    const hint = path.includes("\ufffd") ? ` (${NOT_UTF8}?)` : await unfinishedHint(path);
     if (hint === "") throw error;
     throw new PrefaultError(error.code, error.message + hint, {
       path: error.path,
@@ -131,7 +130,7 @@ async function read(opened: OpenFile, reading: Reading): Promise<Opened> {
 
 async function readModel(opened: OpenFile, start: Buffer, reading: Reading): Promise<Model> {
   const { path, byteLength } = opened;
-  if (start.toString("latin1", 0, 4) === "GGUF") return openGguf(opened, reading);
+  if (isGguf(start)) return openGguf(opened, reading);
   const inArchive = await readLlamafile(opened, start, reading);
   if (inArchive !== undefined) return inArchive;
   const old = oldFormatOf(start);

@@ -5,7 +5,14 @@ import { fileIdentity } from "../file/open-file.ts";
 import { type FailedPath, findModels } from "./folder.ts";
 import { describeKind } from "./kind.ts";
 import type { Model } from "./model.ts";
-import { namesNothing, type Opened, type OpenPathOptions, openPath } from "./open-model.ts";
+import {
+  leadsNowhere,
+  MOST_STEPS,
+  namesNothing,
+  type Opened,
+  type OpenPathOptions,
+  openPath,
+} from "./open-model.ts";
 import { INDEX_NAME } from "./stand-in.ts";
 
 export type { FailedPath } from "./folder.ts";
@@ -28,8 +35,6 @@ interface Waiting {
   /** The number of files that led to it, such as a manifest. */
   readonly steps: number;
 }
-
-const MOST_STEPS = 4;
 
 /**
  * Opens every model that the paths stand for: files, folders, and files that name others. One that
@@ -162,9 +167,4 @@ class Opening implements OpenedModels {
 
 function withNote(model: Model, note: string): Model {
   return { ...model, notes: [...(model.notes ?? []), note] };
-}
-
-function leadsNowhere(path: string): PrefaultError {
-  const message = `${path} leads from file to file, and to no model`;
-  return new PrefaultError("PREFAULT_INVALID_MODEL", message, { path });
 }

@@ -26,7 +26,7 @@ export async function readText(handle: FileHandle, byteLength: number): Promise<
 }
 
 /** Names of files of weights. A text under such a name is no model. */
-export const MODEL_NAME =
+const MODEL_NAME =
   /\.(gguf|ggml|ggjt|safetensors|bin|pt|pth|ckpt|onnx|llamafile)$|(^|[\\/])(sha256[-:])?[0-9a-f]{40,64}$/i;
 
 const POINTER = /^version https:\/\/(git-lfs|hawser)\.github\.com\/spec\//;
@@ -88,6 +88,11 @@ function isErrorBody(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether a file begins as a GGUF does. @param start its first bytes */
+export function isGguf(start: Buffer): boolean {
+  return start.toString("latin1", 0, 4) === "GGUF";
 }
 
 /** Formats of ggml before GGUF, by their first four bytes. */

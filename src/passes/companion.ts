@@ -1,6 +1,6 @@
-import { basename } from "node:path";
 import { describeKind } from "../model/kind.ts";
 import type { Model } from "../model/model.ts";
+import { wholeTensor } from "../model/whole-file.ts";
 import type { PassName, PassPlan } from "./pass.ts";
 
 /**
@@ -11,15 +11,8 @@ import type { PassName, PassPlan } from "./pass.ts";
 export function companionPlan(model: Model, pass: PassName): PassPlan {
   const { kind = "model" } = model;
   const what = `${model.files[0]?.path ?? ""} is ${describeKind(kind)}`;
-  const whole = model.files.map(({ path, byteLength }, file) => ({
-    tensor: {
-      name: basename(path),
-      file,
-      offset: 0,
-      byteLength,
-      dtype: "bytes",
-      shape: [byteLength],
-    },
+  const whole = model.files.map((each, file) => ({
+    tensor: wholeTensor(each, file),
     reason: `${kind}, the whole file`,
   }));
   if (kind === "imatrix") {

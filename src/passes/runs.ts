@@ -1,5 +1,5 @@
 import type { Gate } from "../gate.ts";
-import { parseExpertName } from "../model/expert-names.ts";
+import { divideExperts } from "../model/expert-names.ts";
 import type { PassRun, PlannedTensor } from "./pass.ts";
 
 /**
@@ -14,9 +14,7 @@ export function coreAndExperts(
   gate: Gate,
   regions: readonly PlannedTensor[],
 ): PassRun[] {
-  const isExpert = ({ tensor }: PlannedTensor) => parseExpertName(tensor.name) !== undefined;
-  const core = regions.filter((region) => !isExpert(region));
-  const experts = regions.filter(isExpert);
+  const { core, experts } = divideExperts(regions, ({ tensor }) => tensor.name);
   const runs: PassRun[] = [
     { name: "core", label, gate, regions: core },
     { name: "experts", label: `${label} experts`, gate: "fits-in-free-ram", regions: experts },

@@ -1,7 +1,7 @@
 import { describeValue } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
 import type { FileSet } from "../file/file-set.ts";
-import { parseExpertName } from "../model/expert-names.ts";
+import { divideExperts } from "../model/expert-names.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import type { OpenPathOptions } from "../model/open-model.ts";
 import { type FailedPath, type OpenedModels, openModels } from "../model/open-models.ts";
@@ -116,9 +116,7 @@ function wholeRun(models: readonly Model[]): FilesRun {
  */
 export function modelRuns(model: Model): FilesRun[] {
   if (model.format === "file" || (model.kind ?? "model") !== "model") return [];
-  const isExpert = ({ name }: Tensor) => parseExpertName(name) !== undefined;
-  const core = model.tensors.filter((tensor) => !isExpert(tensor));
-  const experts = model.tensors.filter(isExpert);
+  const { core, experts } = divideExperts(model.tensors, ({ name }) => name);
   const of = (tensors: readonly Tensor[], reason: string) =>
     tensors.map((tensor) => ({ ...tensorRegion(model, tensor), reason }));
   const runs: FilesRun[] = [
@@ -141,12 +139,10 @@ export function modelRuns(model: Model): FilesRun[] {
 
 /** What lies before the first tensor of each file: an engine reads it when it loads. */
 function headers({ files, tensors }: Model): FileRegion[] {
-  return files.map(({ path, identity, byteLength }, index) => {
-    const first = tensors.reduce(
-      (least, { file, offset }) => (file === index ? Math.min(least, offset) : least),
-      byteLength,
-    );
-    return { path, identity, offset: 0, byteLength: first, reason: "header" };
+  const ends = files.map(({ byteLength }) => byteLength);
+  for (const { file, offset } of tensors) ends[file] = Math.min(ends[file] ?? offset, offset);
+  return files.map(({ path, identity }, file) => {
+    return { path, identity, offset: 0, byteLength: ends[file] ?? 0, reason: "header" };
   });
 }
 

@@ -1,3 +1,4 @@
+import { gib } from "../../units.ts";
 import { parseTensorName } from "../gguf/tensor-names.ts";
 import type { PlannedTensor } from "../pass.ts";
 
@@ -25,7 +26,7 @@ export function repackNotes(regions: readonly PlannedTensor[]): string[] {
   const bytes = repacked.reduce((sum, { tensor }) => sum + tensor.byteLength, 0);
   return [
     `llama.cpp without a GPU backend copies ${repacked.length} of these weights ` +
-      `(${(bytes / 2 ** 30).toFixed(2)} GiB) out of the mapping on x86-64 (CPU_REPACK): ` +
+      `(${gib(bytes)}) out of the mapping on x86-64 (CPU_REPACK): ` +
       "for them the sweep speeds up the load only, unless --no-repack is given",
   ];
 }
