@@ -32,15 +32,13 @@ writeFileSync(outcomesFile, JSON.stringify({ node, platform, warnings, outcomes 
 async function exitBesideAThread(): Promise<never> {
   const wait = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)";
   new Worker(wait, { eval: true });
-  const { loadShim } = await import("../../shims/index.ts");
-  (await loadShim()).exit(7);
+  (await loadedShim()).exit(7);
   throw new Error("still here");
 }
 
 async function runShimSuite(): Promise<Outcome[]> {
   const { shimSuite } = await import("./shim-suite.ts");
-  const { loadShim } = await import("../../shims/index.ts");
-  if (suite === "shim") return runCases(shimSuite, { shim: await loadShim(), folder });
+  if (suite === "shim") return runCases(shimSuite, { shim: await loadedShim(), folder });
   const { bindKernel32 } = await import("../../shims/kernel32.ts");
   const { windowsShim } = await import("../../shims/windows.ts");
   return runCases(shimSuite, {
@@ -53,8 +51,8 @@ async function runPackageSuite(): Promise<Outcome[]> {
   if (shim !== "linux" && shim !== "windows" && shim !== "portable") throw new Error(shim);
   const { packageSuite } = await import("./package-suite.ts");
   const prefault = await import(pathToFileURL(path).href);
-  const { loadShim } = await import("../../shims/index.ts");
-  const { canPopulate } = await loadShim();
+  // A second copy of the shims would warn a second time that koffi is missing.
+  const canPopulate = shim !== "portable" && (await loadedShim()).canPopulate;
   return runCases(packageSuite, {
     prefault,
     folder,
@@ -62,6 +60,11 @@ async function runPackageSuite(): Promise<Outcome[]> {
     canPopulate,
     deny: process.platform === "win32" ? keepForItself : forbid,
   });
+}
+
+async function loadedShim() {
+  const { loadShim } = await import("../../shims/index.ts");
+  return loadShim();
 }
 
 /** Windows: opened by someone who shares it with nobody (fileapi.h, `dwShareMode` 0). */
