@@ -46,19 +46,25 @@ export interface GateAnswer {
  * 80 % runs (SharpInference `MmapPrefault.ShouldRun`, PR #257).
  */
 export function shouldRun(question: GateQuestion): GateAnswer {
-  const { mode, totalBytes, availableBytes, gate, killSwitch = KILL_SWITCH } = question;
+  const { mode, totalBytes, killSwitch = KILL_SWITCH } = question;
   if (totalBytes <= 0) return { run: false, reason: NO_BYTES };
   if (mode === "0") return { run: false, reason: `disabled (${killSwitch}=0)` };
   if (mode === "1") return { run: true, reason: `forced (${killSwitch}=1)` };
-  if (gate !== "always" && availableBytes > 0) {
-    const allowedBytes = Math.floor(availableBytes / 10) * 8;
-    if (totalBytes > allowedBytes) {
-      const memory = gate === "fits-in-ram" ? "RAM" : "RAM available now";
-      return {
-        run: false,
-        reason: `skipped: ${gib(totalBytes)} exceeds 80% of ${gib(availableBytes)} ${memory}`,
-      };
-    }
-  }
-  return { run: true, reason: "auto" };
+  const { gate, availableBytes } = question;
+  if (!exceedsMemory(question)) return { run: true, reason: "auto" };
+  const memory = gate === "fits-in-ram" ? "RAM" : "RAM available now";
+  return {
+    run: false,
+    reason: `skipped: ${gib(totalBytes)} exceeds 80% of ${gib(availableBytes)} ${memory}`,
+  };
+}
+
+/** The memory rule of {@link shouldRun} alone. */
+export function exceedsMemory({ totalBytes, availableBytes, gate }: GateQuestion): boolean {
+  return gate !== "always" && availableBytes > 0 && totalBytes > allowedBytes(availableBytes);
+}
+
+/** Bytes that a sweep may make resident of those that are available. */
+export function allowedBytes(availableBytes: number): number {
+  return Math.floor(availableBytes / 10) * 8;
 }

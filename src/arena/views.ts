@@ -1,4 +1,4 @@
-import type { Shim, View } from "../../shims/index.ts";
+import type { AddressRange, Shim, View } from "../../shims/index.ts";
 import type { FileSource } from "../file/open-file.ts";
 import { type Layout, locate } from "./layout.ts";
 
@@ -36,15 +36,16 @@ export function openViews(layout: Layout, files: readonly FileSource[], shim: Sh
   return {
     addresses,
     async residentBytes() {
-      const counts: (number | null)[] = files.map(() => 0);
+      const byFile = files.map((): AddressRange[] => []);
       for (const { offset, byteLength } of layout.ranges) {
         const { extent, fileOffset } = locate(layout.extents, offset);
         const start = addresses[layout.extents.indexOf(extent)] ?? 0n;
         const address = start + BigInt(fileOffset - extent.offset);
-        const resident = await shim.residentBytesAt([{ address, byteLength }]);
-        const known = counts[extent.file] ?? null;
-        counts[extent.file] = known === null || resident === null ? null : known + resident;
+        byFile[extent.file]?.push({ address, byteLength });
       }
+      const counts: (number | null)[] = [];
+      // All ranges of a file at once: the shim lets the event loop run between them.
+      for (const ranges of byFile) counts.push(await shim.residentBytesAt(ranges));
       return counts;
     },
     close,

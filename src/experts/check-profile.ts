@@ -18,7 +18,7 @@ import { type RoutedLayer, routedLayers } from "./routed-layers.ts";
  */
 export function checkProfile(profile: Profile, model: Model): Profile {
   const { layers } = routedLayers(model);
-  const identity = modelIdentity(model);
+  const identity = modelIdentity(model, layers);
   const refuse = (why: string) => invalidProfile(profile.path, why);
   if (layers.length === 0) throw refuse("the model has no routed experts that it could rank");
   if (profile.model !== null && profile.model.fingerprint !== identity.fingerprint) {

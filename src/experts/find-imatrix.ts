@@ -30,12 +30,16 @@ const MOST_LOOKED_AT = 8;
  * Of the name in `quantize.imatrix.file` the last part counts alone, so that a model cannot make
  * anybody look elsewhere. What cannot be read or does not fit the model is left out.
  *
+ * @param options.most - offers to look for
  * @returns the likeliest first. Never throws, but for an abort
  */
 export async function findImatrix(
   modelPath: string,
   model: Model,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  {
+    signal,
+    most = MOST_LOOKED_AT,
+  }: { readonly signal?: AbortSignal | undefined; readonly most?: number } = {},
 ): Promise<ImatrixOffer[]> {
   const named = namedByModel(model);
   const own = new Set(model.files.map(({ path }) => basename(path)));
@@ -52,6 +56,7 @@ export async function findImatrix(
   candidates.sort((a, b) => b.likeness - a.likeness);
   const offers: ImatrixOffer[] = [];
   for (const { path, isNamedByModel } of candidates.slice(0, MOST_LOOKED_AT)) {
+    if (offers.length >= most) break;
     if (await fits(path, model, signal)) offers.push({ path, isNamedByModel });
   }
   return offers;

@@ -18,8 +18,11 @@ export interface ModelIdentity {
 /** Changes when the fingerprint is made of something else. */
 const VERSION = "prefault-experts-1";
 
-export function modelIdentity(model: Model): ModelIdentity {
-  const { layers } = routedLayers(model);
+/** @param layers of the model, where the caller has them */
+export function modelIdentity(
+  model: Model,
+  layers: readonly RoutedLayer[] = routedLayers(model).layers,
+): ModelIdentity {
   return {
     layers: (layers.at(-1)?.block ?? -1) + 1,
     experts: layers.reduce((most, { experts }) => Math.max(most, experts), 0),

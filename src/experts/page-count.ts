@@ -13,9 +13,15 @@ export class PageCount {
   /** By file the pages, by number, at an edge of a slice. */
   readonly #edges = new Map<number, Set<number>>();
   readonly #shared = new Set<string>();
+  #bytes = 0;
 
   constructor(pageBytes: number) {
     this.#pageBytes = pageBytes;
+  }
+
+  /** Bytes of the experts taken, a slice that several share counted once. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Bytes of the pages that an expert would add. */
@@ -37,7 +43,12 @@ export class PageCount {
 
   take({ layer, expert }: ExpertUnit): void {
     forEachSlice(layer, expert, (tensor, offset, byteLength, isShared) => {
-      if (isShared) this.#shared.add(sharedKey(tensor, offset));
+      if (isShared) {
+        const key = sharedKey(tensor, offset);
+        if (this.#shared.has(key)) return;
+        this.#shared.add(key);
+      }
+      this.#bytes += byteLength;
       let edges = this.#edges.get(tensor.file);
       if (edges === undefined) {
         edges = new Set();

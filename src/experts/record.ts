@@ -22,8 +22,9 @@ export class ResidencySum {
   #samples = 0;
 
   constructor(model: Model) {
-    this.#identity = modelIdentity(model);
-    const byBlock = new Map(routedLayers(model).layers.map((layer) => [layer.block, layer]));
+    const { layers } = routedLayers(model);
+    this.#identity = modelIdentity(model, layers);
+    const byBlock = new Map(layers.map((layer) => [layer.block, layer]));
     const blocks = Array.from({ length: this.#identity.layers }, (_, block) => block);
     this.#experts = blocks.map((block) => byBlock.get(block)?.experts ?? 0);
     this.#sums = blocks.map(() => NO_ROW);

@@ -3,7 +3,7 @@ import { ExpertTable } from "./expert-table.ts";
 import { PageCount, sharedKey } from "./page-count.ts";
 import type { Profile } from "./profile.ts";
 import type { RoutedLayer } from "./routed-layers.ts";
-import { type ExpertSlice, type ExpertUnit, forEachSlice, slicesOfExpert } from "./slices.ts";
+import { type ExpertSlice, type ExpertUnit, slicesOfExpert } from "./slices.ts";
 
 export interface Budget {
   /** Bytes that may become resident, the core included. `Infinity` for all. */
@@ -52,14 +52,14 @@ export function selectExperts(
   for (let rank = 0; rank < table.length; rank++) {
     if (residentBytes + smallest > room) break;
     const unit = table.unit(order?.[rank] ?? rank);
-    const bytes = pages.cost(unit);
-    if (residentBytes + bytes > room) continue;
+    const cost = pages.cost(unit);
+    if (residentBytes + cost > room) continue;
     pages.take(unit);
-    residentBytes += bytes;
+    residentBytes += cost;
     chosen.push(unit);
   }
   const all = layers.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const bytes = distinctBytes(chosen);
+  const { bytes } = pages;
   return { chosen, bytes, residentBytes, leftOutBytes: all - bytes, total: table.length };
 }
 
@@ -91,21 +91,6 @@ function leastCost(layers: readonly RoutedLayer[], pageBytes: number): number {
         least = Math.min(least, inner(first?.byteLength ?? 0));
   }
   return least;
-}
-
-/** Bytes of experts, a slice that several share counted once. */
-function distinctBytes(chosen: readonly ExpertUnit[]): number {
-  const shared = new Set<string>();
-  let bytes = 0;
-  for (const { layer, expert } of chosen) {
-    forEachSlice(layer, expert, (tensor, offset, byteLength, isShared) => {
-      const key = isShared ? sharedKey(tensor, offset) : "";
-      if (isShared && shared.has(key)) return;
-      if (isShared) shared.add(key);
-      bytes += byteLength;
-    });
-  }
-  return bytes;
 }
 
 function expectBytes(what: string, bytes: number): number {

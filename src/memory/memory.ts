@@ -1,7 +1,7 @@
 import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import type { SystemMemory } from "../../shims/index.ts";
-import { memoryCgroups } from "./cgroup.ts";
+import { limitedCgroups, memoryCgroups, usageOf } from "./cgroup.ts";
 import { readText } from "./read-text.ts";
 
 /** The least result: a gate takes 0 for "not known". */
@@ -15,7 +15,7 @@ const LEAST_KNOWN = 1;
  */
 export function totalBytes(system: SystemMemory | null = null, root = "/"): number {
   const machine = system?.totalBytes ?? totalmem();
-  const limits = memoryCgroups(root).map((group) => group.limitBytes);
+  const limits = limitedCgroups(root).map((group) => group.limitBytes);
   return Math.max(LEAST_KNOWN, Math.min(machine, ...limits));
 }
 
@@ -53,7 +53,7 @@ const SHORT_SHARE = 0.05;
 
 /** Whether the machine or a cgroup has little memory free, page cache counted as used. */
 export function isMemoryShort(root = "/"): boolean {
-  const groups = memoryCgroups(root).map(({ limitBytes, usageBytes }) => [limitBytes, usageBytes]);
+  const groups = limitedCgroups(root).map((group) => [group.limitBytes, usageOf(group)]);
   const machine = [totalmem(), totalmem() - (memInfo("MemFree", root) ?? freemem())];
   // `<=`, so that a group with a limit of 0 is short too.
   return [machine, ...groups].some(([most = 0, used = 0]) => most - used <= SHORT_SHARE * most);

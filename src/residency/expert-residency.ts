@@ -1,7 +1,7 @@
 import { loadShim, type Shim } from "../../shims/index.ts";
 import { abortable, closed } from "../abortable.ts";
 import type { RoutedLayer } from "../experts/routed-layers.ts";
-import { expertSlices, forEachSlice } from "../experts/slices.ts";
+import { expertSlices, slicesOfExpert } from "../experts/slices.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { pagesOf } from "../plan/range.ts";
@@ -80,13 +80,9 @@ export class ExpertWatch implements AsyncDisposable {
   }
 
   async #shareOf(layer: RoutedLayer, expert: number): Promise<number | null> {
-    const slices: { file: number; offset: number; byteLength: number }[] = [];
-    forEachSlice(layer, expert, ({ file }, offset, byteLength) => {
-      slices.push({ file, offset, byteLength });
-    });
     let bytes = 0;
     let resident = 0;
-    for (const { file: number, offset, byteLength } of slices) {
+    for (const { file: number, offset, byteLength } of slicesOfExpert({ layer, expert })) {
       const file = this.#plan.files[this.#fileOf.get(number) ?? -1]?.file;
       if (file === undefined) continue;
       const pages = pagesOf({ offset, byteLength }, this.#shim.pageBytes);

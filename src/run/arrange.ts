@@ -1,18 +1,18 @@
-import { stat } from "node:fs/promises";
 import type { Shim } from "../../shims/index.ts";
 import { checkProfile } from "../experts/check-profile.ts";
 import { findImatrix } from "../experts/find-imatrix.ts";
 import type { Profile } from "../experts/profile.ts";
 import { readProfile } from "../experts/read-profile.ts";
 import type { Verdict } from "../experts/verdict.ts";
+import { allowedBytes } from "../gate.ts";
 import { availableBytes } from "../memory/memory.ts";
 import { BUFFER_BYTES } from "../model/header-cursor.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { FilesRun, Run } from "../target/run.ts";
 import { modelRuns, type ResolvedTarget } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
-import { chooseWithin } from "./choose.ts";
-import { askGate } from "./gate.ts";
+import { chooseWithin, isExperts } from "./choose.ts";
+import { fits } from "./gate.ts";
 
 /** A target whose runs are those that will be executed. */
 export interface ArrangedTarget extends ResolvedTarget {
@@ -34,10 +34,15 @@ export async function arrange(
   shim: Shim,
 ): Promise<ArrangedTarget> {
   if (options.budget !== undefined) return withinBudget(target, options, shim);
-  const runs = divided(target, options, shim);
-  const experts = runs.find((run) => run.kind === "files" && run.name === "experts");
-  const notes = experts !== undefined && runs !== target.runs ? [adviceOn(experts)] : [];
-  return { ...target, runs, notes: [...target.notes, ...notes], budgetBytes: null, verdicts: [] };
+  const whole = { ...target, budgetBytes: null, verdicts: [] };
+  const bytes = target.runs.reduce((sum, run) => sum + bytesOf(run), 0);
+  const gate = target.runs.find((run) => run.kind === "files")?.gate;
+  // A file whose length was not given counts 0; the executor asks the gate with its real length.
+  if (fits({ bytes, residentBytes: 0, gate }, options, shim)) return whole;
+  const runs = divided(target);
+  const experts = runs.find(isExperts);
+  const notes = experts === undefined ? [] : [adviceOn(experts)];
+  return { ...whole, runs, notes: [...target.notes, ...notes] };
 }
 
 /** For a person whose model does not fit. */
@@ -48,13 +53,8 @@ function adviceOn(experts: Run): string {
   );
 }
 
-/** The runs of a target without a budget: exact, and divided by use, where they do not all fit. */
-function divided(target: ResolvedTarget, options: ResolvedOptions, shim: Shim): readonly Run[] {
-  const bytes = target.runs.reduce((sum, run) => sum + bytesOf(run), 0);
-  const gate = target.runs.find((run) => run.kind === "files")?.gate;
-  // Zero also is a file whose length was not given; the executor asks the gate with its real length.
-  if (bytes === 0) return target.runs;
-  if (askGate({ bytes, residentBytes: 0, gate }, options, shim).run) return target.runs;
+/** The runs of a target that does not fit as a whole: exact, and divided by use. */
+function divided(target: ResolvedTarget): readonly Run[] {
   const [model, ...others] = target.models;
   const parts = model !== undefined && others.length === 0 ? modelRuns(model) : [];
   // A dense model has no experts: the whole of it is asked of the gate again, and skipped.
@@ -92,13 +92,15 @@ async function withinBudget(
   };
 }
 
-/** With the length of each region. A file that cannot be asked is reported when it is opened. */
+/** With the length of each region. A file that cannot be opened is reported when it is filled. */
 async function sized(run: Run): Promise<Run> {
   if (run.kind !== "files" || run.source !== undefined) return run;
+  const { files } = run;
+  if (files === undefined) return run;
   const regions = run.regions.map(async (region) => {
     if (region.byteLength !== undefined) return region;
-    const size = await stat(region.path).then(
-      (stats) => stats.size,
+    const size = await files.open(region.path).then(
+      ({ byteLength }) => byteLength,
       () => 0,
     );
     return { ...region, byteLength: Math.max(0, size - (region.offset ?? 0)) };
@@ -125,7 +127,7 @@ async function offersFor(
   const model = source?.kind === "files" ? source.source?.model : models[0];
   const path = model?.files[0]?.path;
   if (model === undefined || path === undefined) return [];
-  const [offer] = await findImatrix(path, model, { signal });
+  const [offer] = await findImatrix(path, model, { signal, most: 1 });
   return offer === undefined
     ? []
     : [`${offer.path} says which experts are used most: give it as --profile to rank them`];
@@ -134,8 +136,7 @@ async function offersFor(
 /** Bytes that may become resident now: the least of what was asked for and what the gate allows. */
 function budgetOf({ budget, reserveBytes }: ResolvedOptions, shim: Shim): number {
   if (typeof budget === "number") return budget;
-  const allowed = Math.floor(availableBytes(0, shim.memory()) / 10) * 8;
-  return Math.max(0, allowed - reserveBytes);
+  return Math.max(0, allowedBytes(availableBytes(0, shim.memory())) - reserveBytes);
 }
 
 async function profileOf({ profile, signal }: ResolvedOptions): Promise<Profile | null> {

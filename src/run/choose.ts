@@ -6,6 +6,7 @@ import type { Verdict } from "../experts/verdict.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import { mergePages } from "../plan/merge.ts";
 import { partsOf } from "../plan/parts.ts";
+import { pagesOf } from "../plan/range.ts";
 import { RangeList } from "../plan/range-table.ts";
 import type { FileRegion } from "../plan/region.ts";
 import type { FilesRun, Run, RunSource } from "../target/run.ts";
@@ -52,7 +53,7 @@ export function chooseWithin(
       const bytes = pageBytesOf(run.regions, pageBytes);
       chosen.push(bytes > left ? { ...run, skipped: exceeds(bytes, budgetBytes) } : run);
       if (bytes <= left) left -= bytes;
-    } else if (run.name === "experts") {
+    } else if (isExperts(run)) {
       const { model, tensors } = run.source;
       const budget = { budgetBytes: left + coreBytes, coreBytes, pageBytes };
       const plan = planExperts(model, profileFor(model), budget, tensors);
@@ -71,27 +72,28 @@ export function chooseWithin(
   return { runs: chosen, verdicts, notes };
 }
 
+/** Whether a run is that of the routed experts. */
+export function isExperts(run: Run): run is FilesRun & { readonly name: "experts" } {
+  return run.kind === "files" && run.name === "experts";
+}
+
 /** Experts whose slices cannot be told belong to the core: every token reads some part of each. */
 function movedToCore(runs: readonly Run[]): Run[] {
+  const unsliced = runs.map((run) => {
+    if (!isExperts(run) || run.source === undefined) return new Set<Tensor>();
+    const found = expertSlices(run.source.model, run.source.tensors).unsliced;
+    return new Set(found.map(({ tensor }) => tensor));
+  });
   return runs.map((run, index) => {
     if (run.kind !== "files" || run.source === undefined) return run;
-    const next = runs[index + 1];
-    const unsliced = (each: Run | undefined): Set<Tensor> =>
-      each?.kind === "files" && each.name === "experts" && each.source !== undefined
-        ? new Set(
-            expertSlices(each.source.model, each.source.tensors).unsliced.map(
-              ({ tensor }) => tensor,
-            ),
-          )
-        : new Set();
-    if (run.name === "experts") {
-      const moved = unsliced(run);
+    if (isExperts(run)) {
+      const moved = unsliced[index] ?? new Set();
       if (moved.size === 0) return run;
       const tensors = run.source.tensors.filter((tensor) => !moved.has(tensor));
       return { ...run, source: { ...run.source, tensors } };
     }
     const { model } = run.source;
-    const moved = [...unsliced(next)].map((tensor) => tensorRegion(model, tensor));
+    const moved = [...(unsliced[index + 1] ?? [])].map((tensor) => tensorRegion(model, tensor));
     return moved.length === 0 ? run : { ...run, regions: [...run.regions, ...moved] };
   });
 }
@@ -125,8 +127,8 @@ function coreRun(run: FilesRun, left: number, pageBytes: number) {
 /** As many regions as fit, from the first on. Each is counted with the whole pages it touches. */
 function firstOf(regions: readonly FileRegion[], left: number, pageBytes: number): FileRegion[] {
   let bytes = 0;
-  return regions.filter((region) => {
-    bytes += pageBytesOf([region], pageBytes);
+  return regions.filter(({ offset = 0, byteLength = 0 }) => {
+    bytes += pagesOf({ offset, byteLength }, pageBytes).byteLength;
     return bytes <= left;
   });
 }
