@@ -59,7 +59,7 @@ describe.skipIf(!supported)(
         const [ran, after] = stdout.split("\n");
         expect(ran).toMatch(new RegExp(`^${version}\\.\\d+\\.\\d+ true auto populate$`));
         expect(after).toBe("true no error");
-        expect(stderr).toMatch(/^\[llama\.cpp\] Pre-faulted 0\.00 GiB .*\n$/);
+        expect(stderr).toMatch(/^(?:\[llama\.cpp(?: experts)?\] Pre-faulted 0\.00 GiB .*\n){2}$/);
         expect(code).toBe(0);
       });
 

@@ -215,8 +215,8 @@ describe.skipIf(process.platform !== "linux" || !canPlace)("a mapped model", () 
         return once(worker, "message");
       }),
     );
-    // Two threads and their heaps are in here; a copy of the tensor would be more than they are.
-    expect(privateBytes() - before).toBeLessThan(byteLength / 2);
+    // Two threads and their heaps are in here, 30 to 40 MiB; a copy of the tensor would come on top.
+    expect(privateBytes() - before).toBeLessThan(byteLength);
 
     const { offset } = model.model.tensors.find((tensor) => tensor.name === name) ?? { offset: 0 };
     const bytes = new Uint8Array(byteLength);
