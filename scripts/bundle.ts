@@ -6,6 +6,7 @@ export const BUNDLE: BuildOptions = {
     index: "src/index.ts",
     worker: "src/sweep/worker.ts",
     cli: "src/cli/main.ts",
+    "run-warmer": "src/cli/run/warmer.ts",
     "node-llama-cpp": "src/integrations/node-llama-cpp.ts",
   },
   bundle: true,

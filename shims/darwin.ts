@@ -2,7 +2,9 @@ import { fstatSync } from "node:fs";
 import { UNKNOWN_FACTS } from "./file-facts.ts";
 import { bindExtra, bindLibc, expectMapping, expectZero, type Libc } from "./libc.ts";
 import { posixShim } from "./posix.ts";
+import { posixLock } from "./posix-lock.ts";
 import type { FileRange, Shim, SystemMemory } from "./shim.ts";
+import { SystemError } from "./system-error.ts";
 
 // This file has not been run on macOS. It differs from Linux only by the constants here, which can be
 // compared with Apple's headers, and by the two functions at the end.
@@ -24,6 +26,7 @@ const MAP_SHARED = 0x0001; // sys/mman.h
 const MS_INVALIDATE = 0x0002; // sys/mman.h
 const F_RDADVISE = 44; // sys/fcntl.h
 const F_RDAHEAD = 45; // sys/fcntl.h
+const RLIMIT_MEMLOCK = 6; // sys/resource.h
 
 /** `radvisory.ra_count` is an int (sys/fcntl.h). */
 const MOST_ADVISED_BYTES = 2 ** 31 - 1;
@@ -51,6 +54,8 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
   const posix = posixShim(libc, CONSTANTS);
   return {
     ...posix,
+    // The limit is not the superuser's either (mlock(2)).
+    ...posixLock(libc, { limit: RLIMIT_MEMLOCK, isPrivileged: () => false }),
     name: "darwin",
     canEvict: true,
     countsFaultsOf: "process",
@@ -60,6 +65,9 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
       calls.fcntl(fd, F_RDAHEAD, "int", advice === "normal" ? 1 : 0) !== -1,
     describeFile: async () => UNKNOWN_FACTS,
     findMappings: async () => null,
+    async pageOut() {
+      throw new SystemError("pageOut", "ENOTSUP");
+    },
     memory: () => darwinMemory(calls, posix.pageBytes),
 
     /** As vmtouch does on macOS: drops the pages of a mapping of the file from the page cache. */

@@ -9,6 +9,7 @@ export type {
   FileLease,
   FileRange,
   FoundMapping,
+  MemoryLock,
   Shim,
   SystemMemory,
   View,

@@ -1,6 +1,6 @@
 import type { AddressRange, FoundMapping } from "./shim.ts";
 
-export interface SelfMapping extends FoundMapping {
+export interface ListedMapping extends FoundMapping {
   readonly dev: bigint;
   readonly ino: bigint;
   /** `undefined` for anonymous memory. */
@@ -11,7 +11,7 @@ export interface SelfMapping extends FoundMapping {
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+)\s*(.*)$/;
 
 /** The mappings of a process, sorted by address. @param maps its `/proc/PID/maps` */
-export function parseMappings(maps: string): SelfMapping[] {
+export function parseMappings(maps: string): ListedMapping[] {
   return maps.split("\n").flatMap((line) => {
     const [, start, end, offset, major, minor, ino, path] = LINE.exec(line) ?? [];
     if (start === undefined) return [];
@@ -35,10 +35,10 @@ export function parseMappings(maps: string): SelfMapping[] {
  * @param mappings sorted by address
  */
 export function mappingsAt(
-  mappings: readonly SelfMapping[],
+  mappings: readonly ListedMapping[],
   ranges: readonly AddressRange[],
-): SelfMapping[] | null {
-  const found = new Set<SelfMapping>();
+): ListedMapping[] | null {
+  const found = new Set<ListedMapping>();
   for (const { address, byteLength } of ranges) {
     const end = address + BigInt(byteLength);
     for (let at = address; at < end; ) {
@@ -53,7 +53,7 @@ export function mappingsAt(
 }
 
 /** Index of the last mapping that begins at an address or below it; -1 when there is none. */
-function lastFrom(mappings: readonly SelfMapping[], address: bigint): number {
+function lastFrom(mappings: readonly ListedMapping[], address: bigint): number {
   let [low, high] = [0, mappings.length];
   while (low < high) {
     const middle = (low + high) >>> 1;

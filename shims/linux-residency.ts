@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import type { DescribedFile } from "./file-facts.ts";
 import { bindExtra, bindInBackground, type Libc, MAP_FAILED } from "./libc.ts";
 import { mayKnow } from "./linux-files.ts";
-import { mappingsAt, parseMappings, type SelfMapping } from "./linux-maps.ts";
+import { type ListedMapping, mappingsAt, parseMappings } from "./linux-maps.ts";
 import { countResident, type PosixShim } from "./posix.ts";
 import type { Shim } from "./shim.ts";
 
@@ -71,15 +71,15 @@ export function linuxResidency(libc: Libc, posix: PosixShim): Questions {
 
     async residentBytesAt(ranges) {
       const all = [...ranges];
-      const mappings = mappingsAt(await selfMappings(), all);
+      const mappings = mappingsAt(await mappingsOf(), all);
       // A range that is not mapped has no answer.
       if (mappings === null || !(await mayKnowMappings(mappings))) return null;
       return posix.residentBytesAt(all);
     },
 
-    async findMappings(path) {
+    async findMappings(path, pid) {
       const { dev, ino } = await stat(path, { bigint: true });
-      return (await selfMappings()).filter((each) => each.ino === ino && each.dev === dev);
+      return (await mappingsOf(pid)).filter((each) => each.ino === ino && each.dev === dev);
     },
   };
 }
@@ -122,13 +122,13 @@ async function byMapping(
   }
 }
 
-async function selfMappings(): Promise<SelfMapping[]> {
-  // Without `/proc` no mapping is known.
-  return parseMappings(await readFile("/proc/self/maps", "utf8").catch(() => ""));
+async function mappingsOf(pid: number | "self" = "self"): Promise<ListedMapping[]> {
+  // Without `/proc`, and of a process that may not be looked at, no mapping is known.
+  return parseMappings(await readFile(`/proc/${pid}/maps`, "utf8").catch(() => ""));
 }
 
 /** Anonymous memory has no owner; a mapped file that is deleted has no path to ask for its owner. */
-async function mayKnowMappings(mappings: readonly SelfMapping[]): Promise<boolean> {
+async function mayKnowMappings(mappings: readonly ListedMapping[]): Promise<boolean> {
   const paths = new Set(mappings.flatMap(({ path }) => (path === undefined ? [] : [path])));
   for (const path of paths) {
     const found = await stat(path, { bigint: true }).catch(() => undefined);

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import {
   bindExtra,
   bindInBackground,
@@ -9,12 +10,16 @@ import {
 } from "./libc.ts";
 import { describeFile } from "./linux-files.ts";
 import { bindFcntl, openLease } from "./linux-lease.ts";
+import { bindPageOut } from "./linux-page-out.ts";
 import { linuxResidency } from "./linux-residency.ts";
 import { posixShim } from "./posix.ts";
+import { posixLock } from "./posix-lock.ts";
 import type { Shim } from "./shim.ts";
 import { SystemError } from "./system-error.ts";
 
 const RUSAGE_THREAD = 1; // sys/resource.h
+const RLIMIT_MEMLOCK = 8; // asm-generic/resource.h
+const CAP_IPC_LOCK = 14; // linux/capability.h
 const MADV_DONTNEED = 4; // asm-generic/mman-common.h
 const MADV_POPULATE_READ = 22; // since 5.14
 const POSIX_FADV_NORMAL = 0; // fcntl.h
@@ -44,6 +49,7 @@ export function linuxShim(): Shim {
   return {
     ...posix,
     ...linuxResidency(libc, posix),
+    ...posixLock(libc, { limit: RLIMIT_MEMLOCK, isPrivileged: () => hasCapability(CAP_IPC_LOCK) }),
     name: "linux",
     canPopulate: supportsPopulate(libc, posix.pageBytes),
     canEvict: true,
@@ -54,6 +60,7 @@ export function linuxShim(): Shim {
     memory: () => null,
     describeFile: (file) => describeFile(file),
     openLease: (file) => openLease(file, fcntl),
+    pageOut: bindPageOut(),
 
     // It sets a flag of the open file and reads nothing, so it does not wait for the device.
     adviseFile: (fd, how) =>
@@ -77,4 +84,15 @@ function supportsPopulate(libc: Libc, pageBytes: number): boolean {
   while (result !== 0 && lastErrno() === "EINTR");
   libc.munmap(at, pageBytes);
   return result === 0;
+}
+
+/** Whether this process has a capability (proc_pid_status(5), `CapEff`). */
+function hasCapability(number: number): boolean {
+  try {
+    const [, bits = "0"] =
+      /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+    return ((BigInt(`0x${bits}`) >> BigInt(number)) & 1n) === 1n;
+  } catch {
+    return false;
+  }
 }

@@ -114,10 +114,27 @@ export interface Shim {
   faultsOfNewMapping(fd: number, offset: number, byteLength: number): number | null;
 
   /**
-   * All mappings of a file in this process, whichever code made them. `null` on systems that do not
-   * list them.
+   * All mappings of a file in a process, whichever code made them. `null` on systems that do not list
+   * them; none for a process that may not be looked at.
+   *
+   * @param pid @defaultValue this process
    */
-  findMappings(path: string): Promise<readonly FoundMapping[] | null>;
+  findMappings(path: string, pid?: number): Promise<readonly FoundMapping[] | null>;
+
+  /**
+   * Takes pages of a process's mappings out of memory, as if memory had run short: those that no other
+   * process has mapped. Lets the event loop run in between.
+   *
+   * @throws {@link SystemError} `EPERM` for another process without CAP_SYS_NICE, `ENOTSUP` on systems that
+   *   cannot
+   */
+  pageOut(pid: number, ranges: readonly AddressRange[]): Promise<void>;
+
+  /** Bytes that this process may lock, those that it has locked included; `Infinity` without a limit. */
+  lockableBytes(): number;
+
+  /** Maps a file to lock parts of it. @throws {@link SystemError} `ENOTSUP` on systems that cannot */
+  openLock(fd: number, byteLength: number): MemoryLock;
 
   /**
    * Asks the system to drop the range from the page cache. Runs on a thread of libuv's on Linux, where
@@ -192,6 +209,16 @@ export interface FileLease {
   /** @returns false while another program has the file open for writing */
   hold(): boolean;
   release(): void;
+  close(): void;
+}
+
+/** Parts of a file that stay in memory until the lock is closed, or the process ends. */
+export interface MemoryLock {
+  /**
+   * Locks a range, reading what of it is not resident. Both ends are page-aligned, but for the end of
+   * the file. Rejects with a {@link SystemError}: `ENOMEM`, `EAGAIN` or `EPERM` beyond the limit.
+   */
+  lock(offset: number, byteLength: number): Promise<void>;
   close(): void;
 }
 

@@ -4,6 +4,7 @@ import { addressOf } from "./libc.ts";
 import type { Shim, View } from "./shim.ts";
 import { inSteps } from "./steps.ts";
 import { SystemError } from "./system-error.ts";
+import { windowsLock } from "./windows-lock.ts";
 import { processCounters, windowsMemory } from "./windows-memory.ts";
 import { countResidentPages, LOCKED_BYTES, WorkingSet } from "./working-set.ts";
 
@@ -60,6 +61,31 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     }
   }
 
+  function openView(fd: number, offset: number, byteLength: number): View {
+    const what = `of ${byteLength} bytes at offset ${offset}`;
+    const file = kernel32.uv_get_osfhandle(fd);
+    if (file === MINUS_ONE) throw new SystemError(`MapViewOfFile ${what}`, "EBADF");
+    const section = kernel32.CreateFileMappingW(file, null, PAGE_READONLY, 0, 0, null);
+    if (section === null) failed(`CreateFileMapping of descriptor ${fd}`);
+    const [high, low] = [Math.floor(offset / 2 ** 32), offset % 2 ** 32];
+    const address = kernel32.MapViewOfFile(section, FILE_MAP_READ, high, low, byteLength);
+    if (address === null) {
+      const errno = lastWindowsError(kernel32);
+      kernel32.CloseHandle(section);
+      throw new SystemError(`MapViewOfFile ${what}`, errno);
+    }
+    // The view keeps what it needs of the section.
+    kernel32.CloseHandle(section);
+    workingSet.raise();
+    return {
+      address,
+      close() {
+        kernel32.UnmapViewOfFile(address);
+        workingSet.restore();
+      },
+    };
+  }
+
   return {
     name: "windows",
     pageBytes,
@@ -79,30 +105,7 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     openLease: () => null,
     adviseFile: () => false,
 
-    openView(fd, offset, byteLength): View {
-      const what = `of ${byteLength} bytes at offset ${offset}`;
-      const file = kernel32.uv_get_osfhandle(fd);
-      if (file === MINUS_ONE) throw new SystemError(`MapViewOfFile ${what}`, "EBADF");
-      const section = kernel32.CreateFileMappingW(file, null, PAGE_READONLY, 0, 0, null);
-      if (section === null) failed(`CreateFileMapping of descriptor ${fd}`);
-      const [high, low] = [Math.floor(offset / 2 ** 32), offset % 2 ** 32];
-      const address = kernel32.MapViewOfFile(section, FILE_MAP_READ, high, low, byteLength);
-      if (address === null) {
-        const errno = lastWindowsError(kernel32);
-        kernel32.CloseHandle(section);
-        throw new SystemError(`MapViewOfFile ${what}`, errno);
-      }
-      // The view keeps what it needs of the section.
-      kernel32.CloseHandle(section);
-      workingSet.raise();
-      return {
-        address,
-        close() {
-          kernel32.UnmapViewOfFile(address);
-          workingSet.restore();
-        },
-      };
-    },
+    openView,
 
     advise(address, byteLength, advice) {
       return advice === "will-need" && prefetch(kernel32, [{ address, byteLength }]);
@@ -125,6 +128,10 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     residentBytes: () => null,
     residentBytesInBackground: async () => null,
     findMappings: async () => null,
+    pageOut: async () => refuse("pageOut")(),
+    // What can be locked is decided by the working set, which grows with each lock (memoryapi.h).
+    lockableBytes: () => Number.POSITIVE_INFINITY,
+    openLock: (fd, byteLength) => windowsLock(kernel32, workingSet, openView(fd, 0, byteLength)),
 
     async residentBytesAt(ranges) {
       let resident = 0;

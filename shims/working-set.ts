@@ -24,12 +24,12 @@ export class WorkingSet {
 
   raise(): void {
     this.#users += 1;
-    if (this.#users === 1) this.#raised = this.#grow(RAISED_BYTES);
+    if (this.#users === 1) this.#raised = this.grow(RAISED_BYTES);
   }
 
   restore(): void {
     this.#users -= 1;
-    if (this.#users === 0 && this.#raised) this.#grow(-RAISED_BYTES);
+    if (this.#users === 0 && this.#raised) this.grow(-RAISED_BYTES);
   }
 
   /**
@@ -37,7 +37,7 @@ export class WorkingSet {
    * with the minimum, which may not exceed it. Where Windows refuses, locking fails and the pages are
    * read instead.
    */
-  #grow(bytes: number): boolean {
+  grow(bytes: number): boolean {
     const least = new BigUint64Array(1);
     const most = new BigUint64Array(1);
     const flags = new Uint32Array(1);

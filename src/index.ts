@@ -50,6 +50,13 @@ export {
 export { prefault } from "./run/prefault.ts";
 export type { FileReport, PrefaultReport } from "./run/report.ts";
 export { type PrefaultSession, type ReadyPart, startPrefault } from "./run/session.ts";
+export type { ServerOptions } from "./server/options.ts";
+export {
+  type RunningCommand,
+  type RunOptions,
+  runWithPrefault,
+} from "./server/run-with-prefault.ts";
+export type { ServerSession } from "./server/session.ts";
 export type { PrefaultProgress } from "./sweep/job.ts";
 export type { Strategy } from "./sweep/strategy.ts";
 export type { FailureReport } from "./target/failure-report.ts";

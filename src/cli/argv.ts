@@ -1,44 +1,6 @@
 import { exists } from "../file/exists.ts";
 import { namesModel, startsCommand } from "../launch/index.ts";
-
-/**
- * llama.cpp's flags of one dash and several letters would be read as bundles of one-letter flags, so
- * they are turned into their long forms before anything is parsed.
- */
-const LONG_FORMS: ReadonlyMap<string, string> = new Map([
-  ["-ngl", "--n-gpu-layers"],
-  ["--gpu-layers", "--n-gpu-layers"],
-  ["-cmoe", "--cpu-moe"],
-  ["-ncmoe", "--n-cpu-moe"],
-  ["-ncffn", "--n-cpu-ffn"],
-  ["-ot", "--override-tensor"],
-  ["-m", "--model"],
-  // Its name before 0.2.
-  ["--pass", "--engine"],
-]);
-
-/** Flags of ours whose value may look like anything. */
-const TAKES_VALUE: ReadonlySet<string> = new Set([
-  "--n-gpu-layers",
-  "--n-cpu-moe",
-  "--n-cpu-ffn",
-  "--override-tensor",
-  "--model",
-  "--engine",
-  "--budget",
-  "--reserve",
-  "--profile",
-  "--output",
-  "-o",
-  "--every",
-  "--for",
-  "--gate",
-  "--workers",
-  "--strategy",
-]);
-
-/** Flags without a value, which people also write before the command. */
-const SPOKEN_FIRST: ReadonlySet<string> = new Set(["--json", "--quiet", "-q", "--no-progress"]);
+import { firstOperand, normalize, SPOKEN_FIRST } from "./words.ts";
 
 /** What was given, in the parts that are read in different ways. */
 export interface Arguments {
@@ -87,42 +49,4 @@ async function isCommandLine(words: readonly string[], hasCommand: boolean): Pro
   const isProgram = starts && !hasCommand && !/\.llamafile$/i.test(words[0] ?? "");
   if (!isProgram && (await Promise.all(words.map(exists))).every(Boolean)) return false;
   return starts || (namesModel(words) && !(await exists(words[0] ?? "")));
-}
-
-/** Where the first word stands that is neither our command, nor a flag, nor a flag's value. */
-function firstOperand(given: readonly string[], commands: readonly string[]): number {
-  let hasCommand = false;
-  for (let at = 0; at < given.length; at++) {
-    const word = given[at] ?? "";
-    if (word.startsWith("-")) {
-      if (TAKES_VALUE.has(longForm(word))) at += 1;
-    } else if (!hasCommand && commands.includes(word)) {
-      hasCommand = true;
-    } else {
-      return at;
-    }
-  }
-  return given.length;
-}
-
-function normalize(words: readonly string[]): string[] {
-  const first = words.findIndex((word) => !SPOKEN_FIRST.has(word));
-  const given = first > 0 ? [...words.slice(first), ...words.slice(0, first)] : words;
-  const normal: string[] = [];
-  for (let at = 0; at < given.length; at++) {
-    const flag = longForm(given[at] ?? "");
-    normal.push(flag);
-    // A value is not a flag, whatever it looks like: `-ot -m=CPU`.
-    if (TAKES_VALUE.has(flag) && at + 1 < given.length) normal.push(given[++at] ?? "");
-  }
-  return normal;
-}
-
-/** Also of `-ngl=20`, which llama.cpp does not know and people write all the same. */
-function longForm(word: string): string {
-  const equals = word.indexOf("=");
-  const flag = equals < 0 ? word : word.slice(0, equals);
-  // llama.cpp takes underscores for dashes in its long flags.
-  const dashed = flag.startsWith("--") ? flag.replaceAll("_", "-") : flag;
-  return (LONG_FORMS.get(dashed) ?? dashed) + word.slice(flag.length);
 }

@@ -1,16 +1,18 @@
 #!/usr/bin/env node
-import { catchInterrupts } from "./interrupt.ts";
-import { runProgram } from "./program.ts";
+import { SPOKEN_FIRST } from "./words.ts";
 
 // `prefault plan FILE | head` ends early, which is no failure of ours.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(error.code === "EPIPE" ? 0 : 1);
 });
 
-const interrupts = catchInterrupts();
-const exitCode = await runProgram(process.argv.slice(2), interrupts.signal);
-interrupts.release();
-process.exitCode = interrupts.exitCode ?? exitCode;
-// A look at the page cache cannot be called off, and a worker may wait for its device: what was
-// interrupted does not wait for either. Output to a pipe may still be under way.
-if (interrupts.signal.aborted) process.stdout.write("", () => process.exit());
+const given = process.argv.slice(2);
+const first = given.findIndex((word) => !SPOKEN_FIRST.has(word));
+// Each command loads what it needs: the command of `prefault run` is started before anything else.
+if (given[first] === "run") {
+  const { run } = await import("./run/main.ts");
+  await run(given.filter((_, index) => index !== first));
+} else {
+  const { main } = await import("./program.ts");
+  await main(given);
+}

@@ -3,22 +3,14 @@ import {
   adviceOn,
   askFitParams,
   findFitParams,
-  type LaunchPart,
   openLayersNote,
+  planLaunch,
   readLaunch,
 } from "../launch/index.ts";
 import type { Model } from "../model/model.ts";
-import { type FailedPath, type OpenedModels, openModels } from "../model/open-models.ts";
-import { type LlamaPlacement, type ModelPlan, type PassName, planPass } from "../passes/index.ts";
+import { openModels } from "../model/open-models.ts";
+import { type LlamaPlacement, type PlannedModels, planEach, planPass } from "../passes/index.ts";
 import { type PlacementFlags, placementOf } from "./placement-flags.ts";
-
-/** Plans of a set of models, as far as there are any. */
-export interface PlannedModels {
-  readonly plans: readonly ModelPlan[];
-  readonly failures: readonly FailedPath[];
-  /** About the set or the pasted line; each plan has notes of its own. */
-  readonly notes: readonly string[];
-}
 
 /**
  * Opens the models and plans each: by the flags, or each file of a pasted line by its own part. One that
@@ -32,7 +24,11 @@ export async function planOperands(
   signal: AbortSignal,
 ): Promise<PlannedModels> {
   const { line, engine } = flags;
-  if (line !== undefined) return planLine(line, operands, flags, signal);
+  if (line !== undefined) {
+    // A number that was given before the line is better than one that the line leaves open.
+    const context = { env: process.env, placement: placementOf(flags), operands, signal };
+    return planLaunch(line, context, engine);
+  }
   const opened = await openModels(operands, { signal });
   return planEach(opened, async (model) => {
     const { placement, notes } = await decided(model, flags, signal);
@@ -49,99 +45,6 @@ export async function filesOfLine(line: readonly string[], signal: AbortSignal):
     signal,
   });
   return [...new Set(parts.map(({ path }) => path))];
-}
-
-async function planLine(
-  line: readonly string[],
-  operands: readonly string[],
-  flags: PlacementFlags,
-  signal: AbortSignal,
-): Promise<PlannedModels> {
-  const launch = await readLaunch(line, {
-    env: process.env,
-    // A number that was given before the line is better than one that the line leaves open.
-    placement: placementOf(flags),
-    operands,
-    signal,
-  });
-  const planned = new Set<string>();
-  const plans: ModelPlan[] = [];
-  const failures: FailedPath[] = [];
-  const notes = [...launch.notes];
-  for (const part of launch.parts) {
-    // The only file of a line fails like the only operand; one of several is reported beside the others.
-    const opened = await openModels([part.path], { signal }).catch((thrown: unknown) => {
-      if (launch.parts.length === 1 || !PrefaultError.is(thrown) || signal.aborted) throw thrown;
-      return { models: [], failures: [{ path: part.path, error: thrown }], notes: [] };
-    });
-    const found = await planEach(opened, async (model) => {
-      const plan = planPart(model, part, flags.engine);
-      const runs = withoutPlanned(plan, planned);
-      return { ...plan, runs, notes: [...plan.notes, ...part.notes] };
-    });
-    plans.push(...found.plans);
-    failures.push(...found.failures);
-    notes.push(...found.notes);
-  }
-  const [only] = failures;
-  if (plans.length === 0 && failures.length === 1 && only !== undefined) throw only.error;
-  return { plans, failures, notes };
-}
-
-/** A tensor that two parts leave on the CPU is warmed once. */
-function withoutPlanned({ model, runs }: ModelPlan, planned: Set<string>) {
-  const identities = model.files.map(({ identity, path }) => identity ?? path);
-  const isNew = (file: number, offset: number) => {
-    const key = `${identities[file]}@${offset}`;
-    return !planned.has(key) && planned.add(key);
-  };
-  return runs
-    .map((run) => ({
-      ...run,
-      regions: run.regions.filter(({ tensor }) => isNew(tensor.file, tensor.offset)),
-    }))
-    .filter(({ regions }) => regions.length > 0);
-}
-
-/** What the engine reads whole is planned whole. */
-function planPart(model: Model, { role, placement, pass }: LaunchPart, own?: PassName): ModelPlan {
-  if (placement !== undefined) return planPass(model, placement, own ?? pass);
-  const label = role === "companion" || role === "other" ? "whole file" : role;
-  const regions = model.tensors.map((tensor) => ({ tensor, reason: `${label}, read at load` }));
-  return {
-    model,
-    pass,
-    runs: [{ name: "core", label, gate: "fits-in-free-ram", regions }],
-    elsewhere: [],
-    notes: [],
-  };
-}
-
-async function planEach(
-  { models, failures, notes }: OpenedModels,
-  plan: (model: Model) => Promise<ModelPlan>,
-): Promise<PlannedModels> {
-  const plans: ModelPlan[] = [];
-  const failed = [...failures];
-  for (const model of models) {
-    try {
-      plans.push(await plan(model));
-    } catch (thrown) {
-      if (!PrefaultError.is(thrown) || thrown.code === "PREFAULT_INVALID_OPTION") throw thrown;
-      const path = model.files[0]?.path ?? "";
-      const error = withPath(thrown, path);
-      if (models.length + failures.length === 1) throw error;
-      failed.push({ path, error });
-    }
-  }
-  return { plans, failures: failed, notes };
-}
-
-/** An error that names the file it is about. */
-function withPath(error: PrefaultError, path: string): PrefaultError {
-  if (error.path !== undefined || error.message.includes(path)) return error;
-  const { code, message, errno, offset } = error;
-  return new PrefaultError(code, `${path}: ${message}`, { path, errno, offset, cause: error });
 }
 
 /** Puts a number in place of `-ngl auto`. @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` */

@@ -1,6 +1,5 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError, Help, type Option } from "commander";
-import { asPrefaultError, PrefaultError } from "../errors.ts";
 import { KILL_SWITCH } from "../gate.ts";
 import { readArguments } from "./argv.ts";
 import { evict } from "./evict.ts";
@@ -11,12 +10,15 @@ import {
   addSweepFlags,
   type Flags,
 } from "./flags.ts";
+import { catchInterrupts } from "./interrupt.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
 import { plan } from "./plan.ts";
 import { filesOfLine } from "./plan-operands.ts";
 import { record } from "./record.ts";
 import { EXIT, failure, printResult, type Result } from "./result.ts";
+import { runCommand } from "./run/arguments.ts";
 import { status } from "./status.ts";
+import { asUsageError } from "./usage-error.ts";
 import { warm } from "./warm.ts";
 
 type Run = (
@@ -40,6 +42,8 @@ Examples:
   prefault plan model.gguf -ngl 20        show what would be warmed, and why
   prefault status model.gguf              show what is resident now
   prefault evict model.gguf               drop the file from the page cache
+  prefault run -- llama-server -m model.gguf -ngl 20
+                                          start this, warm beside it
   prefault -- llama-server -m model.gguf -ngl 20 -fa on
                                           warm what this line leaves on the CPU
   find . -name '*.gguf' -print0 | xargs -0 prefault warm --
@@ -67,7 +71,18 @@ Exit status:
   2    wrong usage
   130  interrupted`;
 
-const COMMANDS = ["warm", "plan", "status", "evict", "record"];
+const COMMANDS = ["warm", "plan", "status", "evict", "record", "run"];
+
+/** Runs the command, and sets what this process exits with. The first Ctrl-C is an abort. */
+export async function main(given: readonly string[]): Promise<void> {
+  const interrupts = catchInterrupts();
+  const exitCode = await runProgram(given, interrupts.signal);
+  interrupts.release();
+  process.exitCode = interrupts.exitCode ?? exitCode;
+  // A look at the page cache cannot be called off, and a worker may wait for its device: what was
+  // interrupted does not wait for either. Output to a pipe may still be under way.
+  if (interrupts.signal.aborted) process.stdout.write("", () => process.exit());
+}
 
 /** Runs the command with the arguments that follow its name. @returns what to exit with */
 export async function runProgram(given: readonly string[], signal: AbortSignal): Promise<number> {
@@ -127,6 +142,9 @@ function createProgram(action: (run: Run) => Action): Command {
     addOutputFlags(command, { progress: command === warming });
   }
 
+  // Handled before this parser is loaded; here for the help.
+  program.addCommand(runCommand());
+
   // The default command's flags are the program's own, as far as a reader is concerned.
   const help = new Help();
   return program.addHelpText("after", NOTES).configureHelp({
@@ -152,20 +170,4 @@ async function evictFiles(
 
 function optionTerm(option: Option): string {
   return PLACEMENT_TERMS[option.long ?? ""] ?? option.flags;
-}
-
-function asUsageError(thrown: unknown): PrefaultError {
-  if (!(thrown instanceof CommanderError)) return asPrefaultError(thrown);
-  // As one sentence in the manner of our own.
-  const message = thrown.message
-    .replace(/^error: /, "")
-    .replace(" is invalid. Allowed", " is invalid: allowed")
-    .replace(" is invalid. ", " is invalid: ")
-    .replace(/\.$/, "")
-    .replaceAll("\n", " ");
-  const isUnknown = thrown.code === "commander.unknownOption";
-  const hint = "; see prefault --help (other flags of llama-server go after --)";
-  return new PrefaultError("PREFAULT_INVALID_OPTION", message + (isUnknown ? hint : ""), {
-    cause: thrown,
-  });
 }

@@ -1,5 +1,7 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Mount, parseMounts } from "../../shims/mount-table.ts";
+import { errnoOf } from "../describe.ts";
 import { readText } from "./read-text.ts";
 
 /** A memory cgroup with a limit that this process is in: its own or one above. Bytes. */
@@ -122,8 +124,8 @@ const USUAL_MOUNTS: Readonly<Record<1 | 2, readonly string[]>> = {
  * The folders of the memory cgroups that this process is in, innermost first. Some may not exist, or lack
  * some files.
  */
-export function cgroupFolders(root = "/"): CgroupFolder[] {
-  const membership = readText(join(root, "proc/self/cgroup"));
+export function cgroupFolders(root = "/", pid: number | "self" = "self"): CgroupFolder[] {
+  const membership = readText(join(root, `proc/${pid}/cgroup`));
   const mounts = parseMounts(readText(join(root, "proc/self/mountinfo")));
   return membership.split("\n").flatMap((line) => {
     // `0::/path` is the v2 hierarchy, `9:memory:/path` a v1 controller.
@@ -155,6 +157,24 @@ function levels(root: string, version: 1 | 2, path: string, mounts: readonly Mou
 function relativeTo(shown: string, path: string): string {
   if (path === shown) return "/";
   return path.startsWith(`${shown}/`) ? path.slice(shown.length) : path;
+}
+
+/**
+ * Has the innermost memory cgroup of a process reclaim bytes, those used least first. Of the second version
+ * of cgroups only (since 5.19), and only where this process may write to the group's files: in a container
+ * or a unit to which the group was delegated.
+ *
+ * @throws what `node:fs` throws: `ENOENT` or `EACCES` where that is not so. That not all could be reclaimed
+ *   (`EAGAIN`) is no error
+ */
+export async function reclaim(pid: number, bytes: number, root = "/"): Promise<void> {
+  const [group] = cgroupFolders(root, pid).filter(
+    ({ path, version }) => version === 2 && readText(join(path, "memory.current")) !== "",
+  );
+  const file = join(group?.path ?? join(root, "sys/fs/cgroup"), "memory.reclaim");
+  await writeFile(file, String(Math.ceil(bytes)), { flag: "r+" }).catch((error: unknown) => {
+    if (errnoOf(error) !== "EAGAIN") throw error;
+  });
 }
 
 function numberIn(path: string, key?: string): number | undefined {

@@ -42,6 +42,18 @@ export function availableBytes(
   return Math.max(LEAST_KNOWN, Math.min(totalmem(), machine, ...groups));
 }
 
+/**
+ * Bytes that can be used now without evicting anything, page cache included. Not below 0.
+ *
+ * @param root of the file system; tests give a folder
+ */
+export function unusedBytes(system: SystemMemory | null = null, root = "/"): number {
+  // Of other systems no figure leaves out what is cached.
+  const machine = memInfo("MemFree", root) ?? system?.availableBytes ?? freemem();
+  const groups = limitedCgroups(root).map((group) => group.limitBytes - usageOf(group));
+  return Math.max(0, Math.min(machine, ...groups));
+}
+
 function memInfo(key: string, root: string): number | undefined {
   const text = readText(join(root, "proc/meminfo"));
   const line = new RegExp(`^${key}:\\s+(\\d+) kB$`, "m").exec(text);

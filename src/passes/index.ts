@@ -45,6 +45,7 @@ export {
   type UnplannedTensor,
 } from "./pass.ts";
 export type { CommonPlacement } from "./placement.ts";
+export { type PlannedModels, planEach } from "./plan-each.ts";
 export { embeddingStaysOnCpu } from "./sharpinference/embedding.ts";
 export type { ReferencePlacement } from "./sharpinference/placement.ts";
 

@@ -45,6 +45,11 @@ export async function arrange(
   return { ...whole, runs, notes: [...target.notes, ...notes] };
 }
 
+/** Whether a part of the target is to be filled, because not all of it fits or a budget says so. */
+export function isPartial({ budgetBytes, runs }: ArrangedTarget): boolean {
+  return budgetBytes !== null || runs.some((run) => run.kind === "files" && run.isExact === true);
+}
+
 /** For a person whose model does not fit. */
 function adviceOn(experts: Run): string {
   return (

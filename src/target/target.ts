@@ -11,13 +11,14 @@ import type { FilesRun, Run } from "./run.ts";
 
 /**
  * What to make resident: a path or several (a file, or a directory with models in it), an open
- * model, what a pass planned for one, regions of files, or memory somebody else mapped.
+ * model, what passes planned for one or several, regions of files, or memory somebody else mapped.
  */
 export type Target =
   | string
   | readonly string[]
   | Model
   | ModelPlan
+  | readonly ModelPlan[]
   | readonly FileRegion[]
   | readonly AddressRegion[];
 
@@ -49,8 +50,11 @@ export async function resolveTarget(
 ): Promise<ResolvedTarget> {
   if (typeof target === "string") return wholeModels(await openModels([target], options), options);
   if (isModel(target)) return wholeModels({ models: [target], failures: [], notes: [] }, options);
-  if (isPlan(target))
-    return { ...runsOnly(withFiles(planRuns(target), options.files)), notes: target.notes };
+  if (isPlan(target)) return resolveTarget([target], options);
+  if (isPlans(target)) {
+    const runs = withFiles(target.flatMap(planRuns), options.files);
+    return { ...runsOnly(coresFirst(runs)), notes: target.flatMap(({ notes }) => notes) };
+  }
   if (isPaths(target)) return wholeModels(await openModels(target, options), options);
   if (isAddresses(target)) return runsOnly([{ kind: "addresses", addresses: target }]);
   if (isRegions(target))
@@ -70,6 +74,16 @@ function isModel(target: Target): target is Model {
 function isPlan(target: Target): target is ModelPlan {
   const { runs, model } = (target ?? {}) as Partial<ModelPlan>;
   return Array.isArray(runs) && isModel(model as Target);
+}
+
+function isPlans(target: Target): target is readonly ModelPlan[] {
+  return Array.isArray(target) && target.length > 0 && target.every((each) => isPlan(each));
+}
+
+/** Of several models, what every token reads comes before the routed experts of any. */
+function coresFirst(runs: readonly FilesRun[]): FilesRun[] {
+  const isExperts = ({ name }: FilesRun) => name === "experts";
+  return [...runs.filter((run) => !isExperts(run)), ...runs.filter(isExperts)];
 }
 
 function isPaths(target: Target): target is readonly string[] {

@@ -1,0 +1,60 @@
+import { CommanderError } from "commander";
+import { PrefaultError } from "../../errors.ts";
+import { disabledReason } from "../../kill-switch.ts";
+import { EXIT } from "../result.ts";
+import { printable } from "../text.ts";
+import { asUsageError } from "../usage-error.ts";
+import { type RunArguments, readRunArguments } from "./arguments.ts";
+import { passSignalsOn } from "./signals.ts";
+import { endLike, startCommand } from "./start-command.ts";
+import { WarmingProcess } from "./warming-process.ts";
+
+/**
+ * `prefault run`: starts a command, and a process beside it that warms. The command comes first, before
+ * anything that takes time to load; whatever goes wrong with warming, it runs on.
+ *
+ * Sets what this process exits with.
+ */
+export async function run(given: readonly string[]): Promise<void> {
+  let read: RunArguments;
+  try {
+    read = readRunArguments(given);
+    if (read.line.length === 0) throw noCommand();
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return;
+    say(asUsageError(thrown).message);
+    process.exitCode = EXIT.usage;
+    return;
+  }
+  if (read.flags.dryRun === true) {
+    const { dryRun } = await import("./dry-run.ts");
+    process.exitCode = await dryRun(read);
+    return;
+  }
+  const { child, failure, ended } = startCommand(read.line);
+  const warming = new WarmingProcess();
+  const release = passSignalsOn(child, warming);
+  const failed = await failure;
+  if (failed !== null) {
+    release();
+    say(failed.message);
+    process.exitCode = failed.code;
+    return;
+  }
+  const disabled = disabledReason();
+  if (disabled === undefined) warming.start({ ...read, pid: child.pid ?? -1 });
+  else if (read.flags.quiet !== true) say(`warming is ${disabled}`);
+  const ending = await ended;
+  await warming.end();
+  release();
+  endLike(ending);
+}
+
+function say(message: string): void {
+  process.stderr.write(`prefault: ${printable(message)}\n`);
+}
+
+function noCommand(): PrefaultError {
+  const message = "no command given: prefault run [options] -- COMMAND...";
+  return new PrefaultError("PREFAULT_INVALID_OPTION", message);
+}

@@ -1,0 +1,31 @@
+import { PrefaultError } from "../../errors.ts";
+import { planLaunch } from "../../launch/index.ts";
+import type { ServerOptions } from "../../server/options.ts";
+import type { PlannedCommand } from "../../server/prepare.ts";
+import { budgetOptions } from "../budget.ts";
+import { placementOf } from "../placement-flags.ts";
+import { planOperands } from "../plan-operands.ts";
+import type { RunArguments, RunFlags } from "./arguments.ts";
+
+/** Plans the files that a command loads: those of its line, and those that were given. */
+export async function planRun(
+  { files, flags, line }: RunArguments,
+  signal: AbortSignal,
+): Promise<PlannedCommand> {
+  const operands = flags.model === undefined ? files : [...files, flags.model];
+  try {
+    const context = { env: process.env, placement: placementOf(flags), operands, signal };
+    return await planLaunch(line, context, flags.engine);
+  } catch (error) {
+    // A script does not say what it loads; the files do.
+    const isUnknown = PrefaultError.is(error) && error.code === "PREFAULT_INVALID_OPTION";
+    if (operands.length === 0 || !isUnknown) throw error;
+    return planOperands(operands, flags, signal);
+  }
+}
+
+/** The flags as the session's options. */
+export async function serverOptions(flags: RunFlags): Promise<ServerOptions> {
+  const { after, lock, gate, workers, strategy } = flags;
+  return { after, lock, gate, workers, strategy, ...(await budgetOptions(flags)) };
+}

@@ -1,0 +1,69 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
+import { errnoOf } from "../../describe.ts";
+import { exists } from "../../file/exists.ts";
+
+/** As a shell reports them. */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
+
+/** A command that was started with our own streams and environment. */
+export interface StartedCommand {
+  readonly child: ChildProcess;
+  /** `null` as soon as it runs; else why it does not. */
+  readonly failure: Promise<StartFailure | null>;
+  readonly ended: Promise<Ending>;
+}
+
+/** A command that could not be started. */
+export interface StartFailure {
+  readonly message: string;
+  readonly code: number;
+}
+
+/** A status, or the signal that ended the command. */
+export type Ending = { readonly code: number } | { readonly signal: NodeJS.Signals };
+
+/** Starts a command as a shell would. */
+export function startCommand(line: readonly string[]): StartedCommand {
+  const [command = "", ...args] = line;
+  const child = spawn(command, args, { stdio: "inherit" });
+  const ended = new Promise<Ending>((resolve) => {
+    child.once("exit", (code, signal) =>
+      resolve(signal === null ? { code: code ?? 1 } : { signal }),
+    );
+  });
+  const failure = new Promise<StartFailure | null>((resolve) => {
+    child.once("spawn", () => resolve(null));
+    child.once("error", async (error) => resolve(await whyNotStarted(command, error)));
+  });
+  return { child, failure, ended };
+}
+
+async function whyNotStarted(command: string, error: unknown): Promise<StartFailure> {
+  const errno = errnoOf(error);
+  // ENOENT is also the error for a script whose interpreter is missing.
+  if (errno === "ENOENT" && !(await exists(command))) {
+    return { message: `${command}: command not found`, code: NOT_FOUND };
+  }
+  const why = errno === "ENOENT" ? "its interpreter was not found" : `the system says ${errno}`;
+  return { message: `${command} cannot be started: ${why}`, code: NOT_EXECUTABLE };
+}
+
+/**
+ * Signals that a service manager takes for a clean end when a command ends by them (systemd.service(5),
+ * `SuccessExitStatus`); a status of 128 and their number would be a failure to it.
+ */
+const CLEAN: ReadonlySet<NodeJS.Signals> = new Set(["SIGHUP", "SIGINT", "SIGTERM", "SIGPIPE"]);
+
+/** Ends this process as the command ended. */
+export function endLike(ending: Ending): void {
+  if ("code" in ending) {
+    process.exitCode = ending.code;
+    return;
+  }
+  const { signal } = ending;
+  process.exitCode = 128 + (constants.signals[signal] ?? 0);
+  // The first process of a container ignores signals that it has no handler for.
+  if (CLEAN.has(signal) && process.pid !== 1) process.kill(process.pid, signal);
+}

@@ -1,0 +1,79 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { RunArguments } from "./arguments.ts";
+import type { Witness } from "./signals.ts";
+
+/** What is warmed. */
+export interface WarmingTask extends RunArguments {
+  /** Of the command. */
+  readonly pid: number;
+}
+
+/** What the processes tell each other. */
+export type ToWarming = { readonly task: WarmingTask } | { readonly end: true };
+export type FromWarming = { readonly signal: NodeJS.Signals };
+
+/** The warming process writes what it recorded within this time. */
+const END_MS = 3000;
+
+/**
+ * A process of its own warms, so that nothing that happens to it ends the command's parent: what it locks
+ * counts as its memory, and where memory runs out it is the one to go. It ends when its channel to this
+ * process closes, whatever ended this process.
+ */
+export class WarmingProcess implements Witness {
+  #process: ChildProcess | null = null;
+  readonly #seen = new Map<NodeJS.Signals, number>();
+  readonly #waiting = new Set<() => void>();
+
+  start(task: WarmingTask): void {
+    const program = fileURLToPath(new URL("./run-warmer.js", import.meta.url));
+    const started = fork(program, [], {
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      // Flags such as --inspect are for this process alone.
+      execArgv: [],
+    });
+    this.#process = started;
+    const forget = () => {
+      this.#process = null;
+    };
+    started.once("error", forget);
+    started.once("exit", forget);
+    started.on("message", ({ signal }: FromWarming) => {
+      this.#seen.set(signal, performance.now());
+      for (const wake of this.#waiting) wake();
+    });
+    started.send({ task } satisfies ToWarming, () => {});
+  }
+
+  sawWithin(signal: NodeJS.Signals, milliseconds: number): Promise<boolean> | null {
+    if (this.#process === null) return null;
+    const since = performance.now() - milliseconds;
+    const hasSeen = () => (this.#seen.get(signal) ?? Number.NEGATIVE_INFINITY) > since;
+    return new Promise((resolve) => {
+      const settle = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve(hasSeen());
+      };
+      const look = () => {
+        if (hasSeen()) settle();
+      };
+      const timer = setTimeout(settle, milliseconds);
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  /** Ends the process. Waits a moment for what it has to write. */
+  async end(): Promise<void> {
+    const running = this.#process;
+    if (running === null) return;
+    const exited = new Promise<void>((resolve) => running.once("exit", () => resolve()));
+    running.send({ end: true } satisfies ToWarming, () => {});
+    const timer = setTimeout(() => running.kill("SIGKILL"), END_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+}

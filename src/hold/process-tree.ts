@@ -1,0 +1,26 @@
+import { readdir, readFile } from "node:fs/promises";
+
+/**
+ * A process and all that it started, directly or not; only itself where the system has no `/proc`.
+ *
+ * A launcher such as `sh -c` or `numactl` may stand between us and the engine.
+ */
+export async function processTree(pid: number): Promise<number[]> {
+  const names = await readdir("/proc").catch(() => []);
+  const children = new Map<number, number[]>();
+  for (const name of names) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = await parentOf(name);
+    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  const tree = [pid];
+  for (const each of tree) tree.push(...(children.get(each) ?? []));
+  return tree;
+}
+
+/** `1234 (name) S 1 …`; the name may have spaces and parentheses (proc_pid_stat(5)). */
+async function parentOf(pid: string): Promise<number | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const [, parent] = /^\S+ (\d+)/.exec(text.slice(text.lastIndexOf(")") + 2)) ?? [];
+  return parent === undefined ? undefined : Number(parent);
+}

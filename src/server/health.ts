@@ -1,0 +1,62 @@
+import { request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
+import type { Launch } from "../launch/index.ts";
+
+/** Where a server says that it is ready: a URL, and the socket it is asked through, if not TCP. */
+export interface HealthUrl {
+  readonly url: URL;
+  readonly socketPath?: string;
+}
+
+/** llama-server's default; 8080 until September 2026. */
+const DEFAULT_PORTS = [8080, 9931] as const;
+
+/** A server that does not answer within this time is asked again. */
+const TIMEOUT_MS = 2000;
+
+/** Where the server of a command line answers `/health`; nowhere for a program that is no server. */
+export function healthUrls({ program, engine, host, port, apiPrefix = "" }: Launch): HealthUrl[] {
+  const isServer = /server|llamafile|runner/i.test(program) || engine === "ollama";
+  if (port === undefined && !isServer) return [];
+  const path = `${apiPrefix.replace(/\/$/, "")}/health`;
+  if (host?.endsWith(".sock")) {
+    return [{ url: new URL(`http://localhost${path}`), socketPath: host }];
+  }
+  const ports = port === undefined ? DEFAULT_PORTS : [port];
+  return ports.map((each) => ({ url: new URL(`http://${reachable(host)}:${each}${path}`) }));
+}
+
+/** An address that a server listens on, as one that it can be asked at. */
+function reachable(host: string | undefined): string {
+  if (host === undefined || host === "" || host === "0.0.0.0" || host === "localhost") {
+    return "127.0.0.1";
+  }
+  if (host === "::") return "[::1]";
+  return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+}
+
+/** @returns the status of the answer; `undefined` when there was none. Never rejects */
+export function statusOf({ url, socketPath }: HealthUrl, signal?: AbortSignal) {
+  return new Promise<number | undefined>((resolve) => {
+    const isTls = url.protocol === "https:";
+    const asked = (isTls ? requestHttps : requestHttp)(
+      url,
+      {
+        ...(socketPath !== undefined && { socketPath }),
+        ...(signal && { signal }),
+        // It is the user's own server, often with a certificate of its own making.
+        ...(isTls && { rejectUnauthorized: false }),
+        timeout: TIMEOUT_MS,
+        agent: false,
+      },
+      (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      },
+    );
+    asked.on("timeout", () => asked.destroy());
+    asked.on("error", () => resolve(undefined));
+    asked.on("close", () => resolve(undefined));
+    asked.end();
+  });
+}

@@ -1,0 +1,181 @@
+import { abortError, asPrefaultError } from "../errors.ts";
+import { FileSet } from "../file/file-set.ts";
+import { type HeldRegions, lockRegions, RAISE_LIMIT } from "../hold/lock.ts";
+import { makeRoom, type Room } from "../hold/room.ts";
+import { logOf, type ResolvedOptions } from "../options.ts";
+import type { FileRegion } from "../plan/region.ts";
+import { type ArrangedTarget, isPartial } from "../run/arrange.ts";
+import { executeTarget, openTarget, reporting } from "../run/prefault.ts";
+import { emptyReport, type PrefaultReport, unopenedReport } from "../run/report.ts";
+import { fileRegions } from "../target/target.ts";
+import { formatBytes } from "../units.ts";
+import type { ServerOptions } from "./options.ts";
+import { type PlanCommand, type Prepared, prepare } from "./prepare.ts";
+import { waitUntilReady } from "./wait-until-ready.ts";
+
+/** A command that was started. */
+export interface StartedCommand {
+  /** Of the engine, or of what starts it. */
+  readonly pid: number;
+  readonly plan: PlanCommand;
+}
+
+/** A server that is warmed and, when asked for, held. */
+export interface ServerSession extends AsyncDisposable {
+  /** What was warmed, or why nothing was. Never rejects. */
+  readonly report: Promise<PrefaultReport>;
+  /**
+   * Stops warming, writes what was recorded, and lets go of what is locked. The server goes on. Never
+   * rejects.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Warms beside a server, at the moment that keeps what is warmed: at once where all of it fits in memory or
+ * the engine does not read it at its start, else when the engine has read its model. Nothing that goes
+ * wrong here affects the server.
+ */
+export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions): ServerSession {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const onAbort = () => stop.abort(given.signal?.reason);
+  if (given.signal?.aborted) onAbort();
+  given.signal?.addEventListener("abort", onAbort, { once: true });
+
+  const { after: _after, lock = false, profile, ...others } = given;
+  const write = logOf(given);
+  // What is stopped is stopped on purpose.
+  const log = (line: string) => (signal.aborted ? undefined : write(line));
+  let held: HeldRegions | null = null;
+  let recording: Promise<void> = Promise.resolve();
+
+  const options = { ...others, ...(profile !== "auto" && { profile }), signal, log };
+  const report = reporting(options, async (resolved) => {
+    const prepared = await prepare(plan, given, resolved, signal);
+    for (const note of prepared.notes) log(`prefault: ${note}`);
+    if (prepared.arranged === null) {
+      const { failures } = prepared;
+      const none = emptyReport("prefault", "skipped: the command names no model that is known");
+      return [failures.length > 0 ? unopenedReport("prefault", failures) : none];
+    }
+    const skipped = await waitForMoment(prepared, pid, signal, log);
+    if (skipped !== null) return [emptyReport("prefault", skipped)];
+    const { reports, filled } = await fillForServer(prepared, pid, signal, log);
+    if (lock) held = await hold(filled, signal, log);
+    const { auto } = prepared;
+    if (auto !== null) {
+      recording = auto.record(signal).catch((error) => {
+        write(`prefault: ${asPrefaultError(error).message}`);
+      });
+    }
+    return reports;
+  });
+
+  async function close(): Promise<void> {
+    stop.abort();
+    given.signal?.removeEventListener("abort", onAbort);
+    await report;
+    await recording;
+    held?.release();
+    held = null;
+  }
+  return { report, close, [Symbol.asyncDispose]: close };
+}
+
+type Log = (line: string) => void;
+
+/** @returns why nothing is to be warmed after all; `null` when the moment is there */
+async function waitForMoment(
+  { moment, plans, auto }: Prepared,
+  pid: number,
+  signal: AbortSignal,
+  log: Log,
+): Promise<string | null> {
+  if (auto !== null) log(`prefault: ${auto.sentence}`);
+  if (moment.when === "beside") return null;
+  const { urls, isGiven, why } = moment;
+  const shown = urls.map(({ url }) => url.href).join(" or ");
+  log(`prefault: warming waits ${shown ? `for ${shown}` : "until the model is read"}: ${why}`);
+  const paths = plans.flatMap(({ model }) => model.files.map(({ path }) => path));
+  const by = await waitUntilReady({ urls, isGiven, pid, paths, signal }).catch((error: unknown) => {
+    throw signal.aborted ? abortError(signal) : error;
+  });
+  if (by !== "unknown") return null;
+  return "skipped: this system does not tell when the engine has read its model; --after URL does";
+}
+
+interface Filled {
+  readonly reports: PrefaultReport[];
+  /** What is resident now, in the order of its use. */
+  readonly filled: readonly FileRegion[];
+}
+
+/** Makes room where the engine has taken it, and fills; twice, where no room could be made. */
+async function fillForServer(
+  { plans, failures, options, moment }: Prepared,
+  pid: number,
+  signal: AbortSignal,
+  log: Log,
+): Promise<Filled> {
+  const fill = async (how: ResolvedOptions): Promise<Filled & { arranged: ArrangedTarget }> => {
+    const files = new FileSet();
+    // Asked again: the engine has taken memory meanwhile.
+    const arranged = await openTarget(plans, how, files);
+    if (room === undefined && moment.when === "ready" && isPartial(arranged)) {
+      room = await makeRoom(pid, fileRegions(arranged.runs), { files, signal });
+      log(roomLine(room));
+    }
+    const reports = await executeTarget({ ...arranged, failures }, how, files);
+    const ran = arranged.runs.filter((_, index) => {
+      const report = reports[index];
+      return report?.ran === true && report.error === undefined;
+    });
+    return { arranged, reports, filled: fileRegions(ran) };
+  };
+  let room: Room | undefined;
+  const first = await fill(options);
+  if (room?.by !== "nothing" || first.filled.length === 0) return first;
+  // What was filled last has evicted some of what was filled first, and all of it counts as used now.
+  const { budgetBytes } = first.arranged;
+  const again = await fill({ ...options, budget: budgetBytes ?? options.budget });
+  return {
+    ...again,
+    reports: again.reports.map((report, index) => both(first.reports[index], report)),
+  };
+}
+
+/** The report of a run that was filled twice. */
+function both(first: PrefaultReport | undefined, again: PrefaultReport): PrefaultReport {
+  if (first === undefined) return again;
+  const { residentBytesBefore, seconds, notes } = first;
+  return { ...again, residentBytesBefore, seconds: seconds + again.seconds, notes };
+}
+
+function roomLine({ by, wantedBytes, freedBytes, refusals }: Room): string {
+  switch (by) {
+    case "free memory":
+      return `prefault: there is room for ${formatBytes(wantedBytes)}`;
+    case "page-out":
+      return `prefault: ${formatBytes(freedBytes)} that are not wanted were paged out of the engine's mapping`;
+    case "memory.reclaim":
+      return `prefault: the cgroup reclaimed ${formatBytes(freedBytes)}`;
+    case "nothing":
+      return `prefault: no room could be made (${refusals.join("; ")}), so the set is read twice`;
+  }
+}
+
+/** A lock that is refused leaves the set warm. */
+async function hold(regions: readonly FileRegion[], signal: AbortSignal, log: Log) {
+  if (regions.length === 0) return null;
+  try {
+    const held = await lockRegions(regions, { signal });
+    const { lockedBytes, wantedBytes, why } = held;
+    const all = `prefault: ${formatBytes(lockedBytes)} are locked`;
+    log(why === null ? all : `${all} of ${formatBytes(wantedBytes)}: ${why}; ${RAISE_LIMIT}`);
+    return held;
+  } catch (error) {
+    log(`prefault: nothing is locked: ${asPrefaultError(error).message}`);
+    return null;
+  }
+}
