@@ -8,8 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import { openModel } from "../src/model/open-model.ts";
-import { expertSlices } from "./engine/expert-slices.ts";
-import { writeCsvProfile, writeJsonProfile } from "./engine/profile.ts";
+import { countedProfile, writeCsvProfile, writeJsonProfile } from "./engine/profile.ts";
 import { measureRouting } from "./engine/routing-of-model.ts";
 
 const { values, positionals } = parseArgs({
@@ -25,13 +24,7 @@ if (path === undefined) throw new Error("usage: routing.ts MODEL [options]");
 const { routing, profile } = await measureRouting(path, values.engine, Number(values.tokens));
 console.log(JSON.stringify(routing, null, 1));
 if (values.profile !== undefined) {
-  const { layers } = expertSlices(await openModel(path));
-  const identity = {
-    layers: layers.length,
-    experts: routing.experts / layers.length,
-    tensors: layers.reduce((sum, { experts }) => sum + (experts[0]?.length ?? 0), 0),
-    fingerprint: "",
-  };
-  writeJsonProfile(`${values.profile}.json`, identity, profile.samples, profile.weights);
-  writeCsvProfile(`${values.profile}.csv`, profile.weights);
+  const counted = countedProfile(await openModel(path), profile.weights, profile.samples);
+  writeJsonProfile(`${values.profile}.json`, counted);
+  writeCsvProfile(`${values.profile}.csv`, counted);
 }

@@ -1,7 +1,9 @@
 import { writeFileSync } from "node:fs";
+import type { Profile } from "../src/experts/profile.ts";
 import { openModel } from "../src/model/open-model.ts";
 import type { Tools } from "./compile.ts";
 import { expertSlices } from "./engine/expert-slices.ts";
+import { countedProfile } from "./engine/profile.ts";
 import { runProgram } from "./process.ts";
 import { countTokens, type ZipfOptions, zipfRouter } from "./zipf.ts";
 
@@ -61,11 +63,11 @@ export async function writeZipfTokens(
   writeFileSync(list, new BigUint64Array(words.map((word) => BigInt(Math.floor(word)))));
 }
 
-/** The same popularity seen through other tokens: weights by layers and experts. */
-export async function zipfProfile(task: ZipfTask, tokens: number): Promise<number[][]> {
-  const { shape } = await modelOf(task);
+/** The same popularity seen through other tokens. */
+export async function zipfProfile(task: ZipfTask, tokens: number): Promise<Profile> {
+  const { model, shape } = await modelOf(task);
   const router = zipfRouter({ ...shape, s: task.s, seed: task.seed, draws: DRAWS.profiled });
-  return countTokens(router, tokens, shape.experts);
+  return countedProfile(model, countTokens(router, tokens, shape.experts), tokens);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { Presets, SingleBar } from "cli-progress";
+import type { Options, SingleBar } from "cli-progress";
 import type { PrefaultProgress } from "../sweep/job.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
@@ -10,9 +10,15 @@ export interface ProgressBar {
   stop(): void;
 }
 
-/** @returns `undefined` where nobody would see it, or nobody wants it */
-export function progressBar({ quiet, progress }: Flags): ProgressBar | undefined {
+/**
+ * Its package is loaded where a bar is shown only: that takes as long as to read a large model's header.
+ *
+ * @returns `undefined` where nobody would see it, or nobody wants it
+ */
+export async function progressBar({ quiet, progress }: Flags): Promise<ProgressBar | undefined> {
   if (quiet || !progress || process.stderr.isTTY !== true) return undefined;
+  const { Presets, SingleBar: Bar } = await import("cli-progress");
+  const createBar = () => new Bar(BAR, Presets.shades_classic);
   let bar: SingleBar | undefined;
   let since = { ms: 0, bytes: 0 };
   return {
@@ -40,19 +46,14 @@ export function progressBar({ quiet, progress }: Flags): ProgressBar | undefined
   };
 }
 
-function createBar(): SingleBar {
-  return new SingleBar(
-    {
-      format: "{bar} {percentage} % | {done} of {all} | {rate} | {left} left",
-      barsize: 24,
-      stream: process.stderr,
-      clearOnComplete: true,
-      // It would take Ctrl-C for itself; ours stops the sweep, which stops the bar.
-      gracefulExit: false,
-    },
-    Presets.shades_classic,
-  );
-}
+const BAR: Options = {
+  format: "{bar} {percentage} % | {done} of {all} | {rate} | {left} left",
+  barsize: 24,
+  stream: process.stderr,
+  clearOnComplete: true,
+  // It would take Ctrl-C for itself; ours stops the sweep, which stops the bar.
+  gracefulExit: false,
+};
 
 function duration(seconds: number): string {
   return seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;

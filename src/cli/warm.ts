@@ -28,7 +28,7 @@ export async function warm(
   signal: AbortSignal,
 ): Promise<Result> {
   const operands = requireOperands(files, flags);
-  const bar = progressBar(flags);
+  const bar = await progressBar(flags);
   const report = await sweep(operands, flags, signal, bar).catch((thrown: unknown) => {
     const error = asPrefaultError(thrown);
     return { ...emptyReport("prefault", `failed: ${error.message}`), error };

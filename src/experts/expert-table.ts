@@ -1,6 +1,6 @@
 import { NO_ROW } from "./profile.ts";
 import type { RoutedLayer } from "./routed-layers.ts";
-import { type ExpertUnit, expertNumbers, forEachSlice } from "./slices.ts";
+import { type ExpertUnit, expertNumbers } from "./slices.ts";
 
 /**
  * All experts of some layers, by layer, then by expert. In columns: to rank and judge 30,000 objects
@@ -23,10 +23,11 @@ export class ExpertTable {
     this.#expert = new Uint32Array(length);
     let at = 0;
     for (const [index, layer] of layers.entries()) {
+      const stacked = layer.stacks.reduce((sum, { sliceBytes }) => sum + sliceBytes, 0);
       for (const expert of numbers[index] ?? []) {
         this.#layer[at] = index;
         this.#expert[at] = expert;
-        this.bytes[at] = bytesOf(layer, expert);
+        this.bytes[at] = stacked + singleBytes(layer, expert);
         at++;
       }
     }
@@ -68,15 +69,33 @@ export class ExpertTable {
     const density = weights.map(
       (weight, at) => (weight < 0 ? mean : weight) / (this.bytes[at] ?? 1),
     );
-    const order = Uint32Array.from(weights.keys());
-    return order.sort((a, b) => (density[b] ?? 0) - (density[a] ?? 0) || a - b);
+    return descending(density);
   }
 }
 
-function bytesOf(layer: RoutedLayer, expert: number): number {
+/**
+ * The indices of values, the largest first, ties by index. Numbers are sorted without a comparator, which
+ * V8 does in a tenth of the time.
+ */
+function descending(values: Float64Array): Uint32Array {
+  const sorted = values.slice().sort();
+  // Of each value the place where its next index goes.
+  const places = new Map<number, number>();
+  for (let place = sorted.length - 1, at = 0; place >= 0; place--, at++) {
+    places.set(sorted[at] ?? 0, place);
+  }
+  const order = new Uint32Array(values.length);
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? 0;
+    const place = places.get(value) ?? 0;
+    order[place] = index;
+    places.set(value, place + 1);
+  }
+  return order;
+}
+
+function singleBytes({ singles }: RoutedLayer, expert: number): number {
   let bytes = 0;
-  forEachSlice(layer, expert, (_, __, byteLength) => {
-    bytes += byteLength;
-  });
+  for (const { byteLength } of singles.get(expert) ?? []) bytes += byteLength;
   return bytes;
 }
