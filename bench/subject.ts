@@ -66,6 +66,14 @@ export class Subjects {
     });
   }
 
+  /** The same, but for routers that choose all experts about equally often. */
+  async uniform(byteLength: number): Promise<string> {
+    return this.#made(`bench-uniform-${byteLength}.gguf`, byteLength, async (path) => {
+      const shape = byteLength < LARGE_BYTES ? SMALL : LARGE;
+      await writeRoutedModel({ path, targetBytes: byteLength, routerSkew: 0, ...shape });
+    });
+  }
+
   /** A dense model of 24 layers, of which a token uses every byte. */
   async dense(byteLength: number): Promise<string> {
     return this.#made(`bench-dense-${byteLength}.gguf`, byteLength, async (path) => {

@@ -49,6 +49,8 @@ export interface WithPrefaultOptions
  *   all it was to do is resident, as it is on Linux after a load, or was copied by the load
  *   (`useMmap` is false). Elsewhere the rest goes on beside the first request, and `onReport` tells
  *   when it is over.
+ * - **Of a model that does not fit,** or with a `budget`, a part is filled when the load is done, which reads
+ *   all of the model: room is made in this process's own mapping first. `withPrefault` resolves after that.
  * - **It never fails a load.** What goes wrong is in the report. A load that fails does so with its
  *   own error, and stops the sweep.
  * - **`loadSignal`** stops both, also what is left of the sweep after the load.
@@ -87,7 +89,7 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
   loadSignal?.addEventListener("abort", onAbort, { once: true });
 
   const loading = (async () => load(merged))();
-  void sweepBeside(options, loading, guarded(onReport), {
+  const sweep = sweepBeside(options, loading, guarded(onReport), {
     ...how,
     label,
     workers,
@@ -95,10 +97,12 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
     onError: "report",
     signal: stop.signal,
     onProgress: ({ bytesDone, bytesTotal }) => progress.swept(bytesDone / bytesTotal),
-  }).finally(() => loadSignal?.removeEventListener("abort", onAbort));
+  });
+  void sweep.over.finally(() => loadSignal?.removeEventListener("abort", onAbort));
 
   try {
     const loaded = await loading;
+    if (await sweep.isAfterLoad) await sweep.over;
     progress.end(true);
     return loaded;
   } catch (error) {

@@ -1,13 +1,16 @@
 import { asPrefaultError } from "../errors.ts";
+import { FileSet } from "../file/file-set.ts";
 import { disabledReason } from "../kill-switch.ts";
 import type { Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
-import type { PrefaultOptions } from "../options.ts";
+import { type PrefaultOptions, resolveOptions } from "../options.ts";
 import { type ModelPlan, placementOfNodeLlamaCpp, planPass } from "../passes/index.ts";
 import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
 import { residency } from "../residency/residency.ts";
-import { prefault, reporting } from "../run/prefault.ts";
+import { isPartial } from "../run/arrange.ts";
+import { openTarget, prefault, reporting } from "../run/prefault.ts";
 import { emptyReport, logLine, type PrefaultReport } from "../run/report.ts";
+import { fillBeside } from "../server/fill.ts";
 import type { Target } from "../target/target.ts";
 import { gibPerSecond } from "../units.ts";
 
@@ -29,6 +32,30 @@ const LOADED = new Error("the load was done first");
 /** Less than this missing may be what the system has taken for something else meanwhile. */
 const RESIDENT = 0.98;
 
+/** A sweep beside a load. Neither promise rejects. */
+export interface SweepBeside {
+  /**
+   * Whether a part of the model is filled when the load is done, because not all of it fits: the first token
+   * gains only if it waits for that.
+   */
+  readonly isAfterLoad: Promise<boolean>;
+  readonly over: Promise<void>;
+}
+
+export function sweepBeside(
+  subject: SweepSubject,
+  loading: Promise<unknown>,
+  report: (report: PrefaultReport) => void,
+  how: SweepOptions,
+): SweepBeside {
+  let decide: (isAfterLoad: boolean) => void = () => {};
+  const isAfterLoad = new Promise<boolean>((resolve) => {
+    decide = resolve;
+  });
+  const over = sweep(subject, loading, report, how, decide).finally(() => decide(false));
+  return { isAfterLoad, over };
+}
+
 /**
  * Sweeps while a model loads, and what the load turns out to need besides. Never rejects.
  *
@@ -37,11 +64,12 @@ const RESIDENT = 0.98;
  * So a load that is done ends the sweep, unless something is still missing: where the engine maps a
  * file populated, as on Linux, nothing is.
  */
-export async function sweepBeside(
+async function sweep(
   subject: SweepSubject,
   loading: Promise<unknown>,
   report: (report: PrefaultReport) => void,
   how: SweepOptions,
+  decide: (isAfterLoad: boolean) => void,
 ): Promise<void> {
   const { modelPath } = subject;
   const why = whyNot(subject);
@@ -54,6 +82,17 @@ export async function sweepBeside(
   if (expected instanceof Error) {
     return report(await reporting(how, () => Promise.reject(expected)));
   }
+  const isAfterLoad = await isPart(expected ?? modelPath, how);
+  decide(isAfterLoad);
+  if (isAfterLoad) {
+    // The load reads all of the model, and evicts what was filled before.
+    const isLoaded = await loading.then(
+      () => true,
+      () => false,
+    );
+    if (isLoaded) report(await fillPart(expected ?? modelPath, how));
+    return;
+  }
   const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
   report(first);
 
@@ -64,6 +103,26 @@ export async function sweepBeside(
   if (actual === undefined || actual instanceof Error) return;
   const left = first.ran ? without(actual, expected) : actual;
   if (left.runs.length > 0) report(await prefault(left, how));
+}
+
+/** Whether a part of the target is to be filled. What goes wrong here goes wrong in the sweep as well. */
+async function isPart(target: Target, how: SweepOptions): Promise<boolean> {
+  const files = new FileSet();
+  try {
+    return isPartial(await openTarget(target, resolveOptions(how), files));
+  } catch {
+    return false;
+  } finally {
+    await files.close();
+  }
+}
+
+/** Fills what fits of a model that this process has loaded. */
+function fillPart(target: Target, how: SweepOptions): Promise<PrefaultReport> {
+  return reporting(how, async (options) => {
+    const task = { target, options, reader: process.pid };
+    return (await fillBeside(task, how.log)).reports;
+  });
 }
 
 /** Ends early when the load is done and nothing is missing any more. */

@@ -1,14 +1,11 @@
 import { abortError, asPrefaultError } from "../errors.ts";
-import { FileSet } from "../file/file-set.ts";
 import { type HeldRegions, lockRegions, RAISE_LIMIT } from "../hold/lock.ts";
-import { makeRoom, type Room } from "../hold/room.ts";
-import { logOf, type ResolvedOptions } from "../options.ts";
+import { logOf } from "../options.ts";
 import type { FileRegion } from "../plan/region.ts";
-import { type ArrangedTarget, isPartial } from "../run/arrange.ts";
-import { executeTarget, openTarget, reporting } from "../run/prefault.ts";
+import { reporting } from "../run/prefault.ts";
 import { emptyReport, type PrefaultReport, unopenedReport } from "../run/report.ts";
-import { fileRegions } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
+import { fillBeside } from "./fill.ts";
 import type { ServerOptions } from "./options.ts";
 import { type PlanCommand, type Prepared, prepare } from "./prepare.ts";
 import { waitUntilReady } from "./wait-until-ready.ts";
@@ -61,8 +58,17 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     }
     const skipped = await waitForMoment(prepared, pid, signal, log);
     if (skipped !== null) return [emptyReport("prefault", skipped)];
-    const { reports, filled } = await fillForServer(prepared, pid, signal, log);
-    if (lock) held = await hold(filled, signal, log);
+    const ready = prepared.moment.when === "ready";
+    const reserveBytes = given.reserveBytes ?? (ready ? RESERVE_BYTES : resolved.reserveBytes);
+    const { plans: target, failures } = prepared;
+    const how = {
+      target,
+      failures,
+      options: { ...prepared.options, reserveBytes },
+      reader: ready ? pid : null,
+    };
+    const { reports, regions } = await fillBeside(how, log);
+    if (lock) held = await hold(regions, signal, log);
     const { auto } = prepared;
     if (auto !== null) {
       recording = auto.record(signal).catch((error) => {
@@ -82,6 +88,9 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
   }
   return { report, close, [Symbol.asyncDispose]: close };
 }
+
+/** An engine that is ready has allocated its cache and its buffers: the room left is for its requests. */
+const RESERVE_BYTES = 64 * 1024 ** 2;
 
 type Log = (line: string) => void;
 
@@ -103,66 +112,6 @@ async function waitForMoment(
   });
   if (by !== "unknown") return null;
   return "skipped: this system does not tell when the engine has read its model; --after URL does";
-}
-
-interface Filled {
-  readonly reports: PrefaultReport[];
-  /** What is resident now, in the order of its use. */
-  readonly filled: readonly FileRegion[];
-}
-
-/** Makes room where the engine has taken it, and fills; twice, where no room could be made. */
-async function fillForServer(
-  { plans, failures, options, moment }: Prepared,
-  pid: number,
-  signal: AbortSignal,
-  log: Log,
-): Promise<Filled> {
-  const fill = async (how: ResolvedOptions): Promise<Filled & { arranged: ArrangedTarget }> => {
-    const files = new FileSet();
-    // Asked again: the engine has taken memory meanwhile.
-    const arranged = await openTarget(plans, how, files);
-    if (room === undefined && moment.when === "ready" && isPartial(arranged)) {
-      room = await makeRoom(pid, fileRegions(arranged.runs), { files, signal });
-      log(roomLine(room));
-    }
-    const reports = await executeTarget({ ...arranged, failures }, how, files);
-    const ran = arranged.runs.filter((_, index) => {
-      const report = reports[index];
-      return report?.ran === true && report.error === undefined;
-    });
-    return { arranged, reports, filled: fileRegions(ran) };
-  };
-  let room: Room | undefined;
-  const first = await fill(options);
-  if (room?.by !== "nothing" || first.filled.length === 0) return first;
-  // What was filled last has evicted some of what was filled first, and all of it counts as used now.
-  const { budgetBytes } = first.arranged;
-  const again = await fill({ ...options, budget: budgetBytes ?? options.budget });
-  return {
-    ...again,
-    reports: again.reports.map((report, index) => both(first.reports[index], report)),
-  };
-}
-
-/** The report of a run that was filled twice. */
-function both(first: PrefaultReport | undefined, again: PrefaultReport): PrefaultReport {
-  if (first === undefined) return again;
-  const { residentBytesBefore, seconds, notes } = first;
-  return { ...again, residentBytesBefore, seconds: seconds + again.seconds, notes };
-}
-
-function roomLine({ by, wantedBytes, freedBytes, refusals }: Room): string {
-  switch (by) {
-    case "free memory":
-      return `prefault: there is room for ${formatBytes(wantedBytes)}`;
-    case "page-out":
-      return `prefault: ${formatBytes(freedBytes)} that are not wanted were paged out of the engine's mapping`;
-    case "memory.reclaim":
-      return `prefault: the cgroup reclaimed ${formatBytes(freedBytes)}`;
-    case "nothing":
-      return `prefault: no room could be made (${refusals.join("; ")}), so the set is read twice`;
-  }
 }
 
 /** A lock that is refused leaves the set warm. */

@@ -13,7 +13,7 @@ describe.skipIf(process.platform !== "linux")("a file that is cut off at random 
     "is swept or an error with a code, and no death, with strategy %s",
     async (strategy) => {
       const argument = { folder, rounds: ROUNDS, strategy, seed: 1 };
-      const child = await runScript("shrink", argument);
+      const child = await runScript("shrink", argument, { timeoutMs: 170_000 });
       expect(child).toMatchObject({ code: 0, signal: null });
       const outcomes = parseOutput<Record<string, number>>(child);
       const { done = 0, PREFAULT_FILE_CHANGED: changed = 0, ...others } = outcomes;

@@ -1,0 +1,178 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openModel } from "../../src/model/open-model.ts";
+import type { Bench } from "../bench.ts";
+import type { Server } from "../engine/client.ts";
+import { countedProfile, writeJsonProfile } from "../engine/profile.ts";
+import { measureRouting } from "../engine/routing-of-model.ts";
+import { runServer, type ServerRun } from "../engine/run-server.ts";
+import { type Check, type Column, medianOf, ratio, type Table } from "../result.ts";
+import { interleave } from "../rounds.ts";
+
+const PLAIN = "the server as it is";
+const RUN = "prefault run";
+const NO_ROOM = "prefault run, where no room can be made";
+const LOCK = "prefault run --lock";
+const WITH = "withPrefault in the server";
+
+const COLUMNS: readonly Column[] = [
+  { key: "toFirst", title: "request to first token, s" },
+  { key: "to24", title: "to the 24th, s" },
+  { key: "startToFirst", title: "start to first token, s" },
+  { key: "warming", title: "healthy to warm, s" },
+  { key: "readGib", title: "read during the request, GiB" },
+];
+
+const LONG_COLUMNS: readonly Column[] = [
+  { key: "laterRate", title: "tokens a second, the last 150" },
+  { key: "toFirst", title: "request to first token, s" },
+  { key: "readGib", title: "read during the request, GiB" },
+];
+
+/** What the profile is counted from: so many tokens after each of four other prompts. */
+const PROFILED_TOKENS = 60;
+const PROMPT = "a page fault is";
+const GIB = 1024 ** 3;
+
+/** Which part of a model is compared with which. */
+export interface Comparison {
+  readonly id: string;
+  readonly path: string;
+  readonly tokens: number;
+}
+
+/** The server in a memory cgroup of half its model, after each way of warming. */
+export async function compareServers(bench: Bench, comparison: Comparison): Promise<Table> {
+  const { subjects, settings, say } = bench;
+  const { id, path, tokens } = comparison;
+  const { engine } = settings;
+  const profile = join(subjects.folder, `${id}.profile.json`);
+  const { routing, profile: counted } = await measureRouting(path, engine, PROFILED_TOKENS);
+  const share = (of: number) => `${Math.round(100 * of)} %`;
+  say(
+    ` ${id}: a quarter of the experts gets ${share(routing.topQuarter)} of the selections, ` +
+      `${share(routing.topQuarterForeseen)} as other prompts foretell it; ${share(routing.reuse)} were used by the token before`,
+  );
+  const model = await openModel(path);
+  writeJsonProfile(profile, countedProfile(model, counted.weights, counted.samples));
+
+  const flags = ["--budget", "auto", "--profile", profile, "-ngl", "0"];
+  const launcher = [process.execPath, "dist/cli.js", "run", ...flags];
+  const isUniform = id.endsWith("uniform");
+  const ways: { name: string; more: Partial<ServerRun> }[] = [
+    { name: PLAIN, more: {} },
+    {
+      name: RUN,
+      more: { launcher: [...launcher, "--"], whenHealthy: isWarm(/experts\] |core only/) },
+    },
+    {
+      name: NO_ROOM,
+      more: { launcher: [...WITHOUT_RIGHTS, ...launcher, "--"], whenHealthy: isWarm(/experts\] /) },
+    },
+    {
+      name: LOCK,
+      more: { launcher: [...launcher, "--lock", "--"], whenHealthy: isWarm(/are locked/) },
+    },
+    {
+      name: WITH,
+      more: {
+        env: { BENCH_WITH_PREFAULT: JSON.stringify({ budget: "auto", profile }) },
+        whenHealthy: isWarm(/experts\] /),
+      },
+    },
+  ];
+  const rows = await interleave(
+    ways
+      .filter(({ name }) => !isUniform || name === PLAIN || name === RUN)
+      .map(({ name, more }) => ({
+        name,
+        async run() {
+          const ran = await runServer(subjects, {
+            model: path,
+            engine,
+            limitBytes: Math.floor(statSync(path).size / 2),
+            request: { prompt: PROMPT, tokens },
+            ...more,
+          });
+          const rates = ran.rates.slice(2);
+          return {
+            toFirst: ran.toFirstToken,
+            to24: ran.to24th,
+            startToFirst: ran.startToFirstToken,
+            warming: ran.whenHealthy,
+            readGib: ran.readBytes.request / GIB,
+            ...(rates.length > 0 && { laterRate: harmonicMean(rates) }),
+          };
+        },
+      })),
+    settings.rounds,
+    say,
+  );
+  return {
+    id,
+    title: `${tokens} tokens, ${isUniform ? "all experts alike" : "a skewed router"}`,
+    columns: tokens > 24 ? LONG_COLUMNS : COLUMNS,
+    rows,
+    moreIsBetter: tokens > 24,
+  };
+}
+
+/** Neither CAP_SYS_NICE nor CAP_IPC_LOCK, as for most users. */
+const WITHOUT_RIGHTS = ["setpriv", "--bounding-set", "-sys_nice,-ipc_lock"];
+
+/** Waits until the server, or what started it, has said that it is warm. */
+function isWarm(said: RegExp) {
+  return async (server: Server) => {
+    const end = performance.now() + 60_000;
+    while (!said.test(server.stderr)) {
+      if (performance.now() > end) throw new Error(`never warm: ${server.stderr}`);
+      await sleep(10);
+    }
+    return undefined;
+  };
+}
+
+function harmonicMean(values: readonly number[]): number {
+  return values.length / values.reduce((sum, value) => sum + 1 / value, 0);
+}
+
+export function serverChecks({ id, rows }: Table): Check[] {
+  const of = (name: string, key: string) =>
+    ratio(medianOf(rows, name, key), medianOf(rows, PLAIN, key));
+  if (id === "server-uniform") {
+    const what = "with all experts alike, of the plain server's";
+    return [
+      { what: `request to first token, run, ${what}`, value: of(RUN, "toFirst"), atMost: 1 },
+      { what: `24 tokens, run, ${what}`, value: of(RUN, "to24"), atMost: 1 },
+    ];
+  }
+  if (id === "server-long") {
+    return [
+      {
+        what: "tokens a second with --lock, of the plain server's",
+        value: of(LOCK, "laterRate"),
+        atLeast: 1.4,
+      },
+      {
+        what: "bytes read with --lock, of the plain server's",
+        value: of(LOCK, "readGib"),
+        atMost: 0.5,
+      },
+    ];
+  }
+  const limits: [string, number, number][] = [
+    [RUN, 0.45, 0.7],
+    [NO_ROOM, 0.85, 0.9],
+    [LOCK, 0.45, 0.7],
+    [WITH, 0.45, 0.7],
+  ];
+  return limits.flatMap(([name, first, all]) => [
+    {
+      what: `request to first token, ${name}, of the plain server's`,
+      value: of(name, "toFirst"),
+      atMost: first,
+    },
+    { what: `24 tokens, ${name}, of the plain server's`, value: of(name, "to24"), atMost: all },
+  ]);
+}

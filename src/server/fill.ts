@@ -1,0 +1,87 @@
+import { FileSet } from "../file/file-set.ts";
+import { makeRoom, type Room } from "../hold/room.ts";
+import type { FailedPath } from "../model/open-models.ts";
+import type { ResolvedOptions } from "../options.ts";
+import type { FileRegion } from "../plan/region.ts";
+import { type ArrangedTarget, isPartial } from "../run/arrange.ts";
+import { executeTarget, openTarget } from "../run/prefault.ts";
+import type { PrefaultReport } from "../run/report.ts";
+import { fileRegions, type Target } from "../target/target.ts";
+import { formatBytes } from "../units.ts";
+
+/** What is filled, and for whom. */
+export interface FillTask {
+  readonly target: Target;
+  /** Files that could not be opened, beside the target's. */
+  readonly failures?: readonly FailedPath[];
+  readonly options: ResolvedOptions;
+  /** The process that has read the target, and whose pages are in the way; `null` when none has. */
+  readonly reader: number | null;
+}
+
+export interface Filled {
+  readonly reports: PrefaultReport[];
+  /** What is resident now, in the order of its use. */
+  readonly regions: readonly FileRegion[];
+}
+
+/**
+ * Fills a target. Where an engine has read all of a model of which only a part fits, room is made first;
+ * where that is not allowed, the part is read twice: what was read last evicts some of what was read
+ * first, and what is read again counts as used, and stays.
+ *
+ * Asks again what fits: the engine has taken memory since.
+ *
+ * @throws {@link PrefaultError} what opening and arranging the target throw, and `makeRoom`
+ */
+export async function fillBeside(
+  { target, failures = [], options, reader }: FillTask,
+  log: (line: string) => void,
+): Promise<Filled> {
+  let room: Room | null = null;
+  const fill = async (how: ResolvedOptions) => {
+    const files = new FileSet();
+    const arranged = await openTarget(target, how, files);
+    if (room === null && reader !== null && isPartial(arranged)) {
+      const { signal } = how;
+      room = await makeRoom(reader, fileRegions(arranged.runs), { files, signal });
+      log(roomLine(room));
+    }
+    const all = [...arranged.failures, ...failures];
+    const reports = await executeTarget({ ...arranged, failures: all }, how, files);
+    return { reports, arranged, regions: regionsOf(arranged, reports) };
+  };
+  const { arranged, ...first } = await fill(options);
+  const by = (room as Room | null)?.by;
+  if (by !== "nothing" || first.regions.length === 0) return first;
+  const again = await fill({ ...options, budget: arranged.budgetBytes ?? options.budget });
+  const reports = again.reports.map((report, index) => both(first.reports[index], report));
+  return { reports, regions: again.regions };
+}
+
+/** The regions of the runs that were filled. */
+function regionsOf({ runs }: ArrangedTarget, reports: readonly PrefaultReport[]) {
+  return fileRegions(
+    runs.filter((_, index) => reports[index]?.ran === true && !reports[index]?.error),
+  );
+}
+
+/** The report of a run that was filled twice. */
+function both(first: PrefaultReport | undefined, again: PrefaultReport): PrefaultReport {
+  if (first === undefined) return again;
+  const { residentBytesBefore, seconds, notes } = first;
+  return { ...again, residentBytesBefore, seconds: seconds + again.seconds, notes };
+}
+
+function roomLine({ by, wantedBytes, freedBytes, refusals }: Room): string {
+  switch (by) {
+    case "free memory":
+      return `prefault: there is room for the ${formatBytes(wantedBytes)} that are missing`;
+    case "page-out":
+      return `prefault: ${formatBytes(freedBytes)} of the model that are not wanted were paged out`;
+    case "memory.reclaim":
+      return `prefault: the cgroup reclaimed ${formatBytes(freedBytes)}`;
+    case "nothing":
+      return `prefault: no room could be made (${refusals.join("; ")}), so that the part is read twice`;
+  }
+}
