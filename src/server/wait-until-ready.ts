@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Activity, activityOf } from "./activity.ts";
+import { type Activity, activityOf } from "../beside/activity.ts";
 import { type HealthUrl, statusOf } from "./health.ts";
 
 /** How it was told that the engine has read its model. */

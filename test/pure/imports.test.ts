@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/server"],
   ["src/mapped"],
   ["src/run"],
+  ["src/beside"],
   ["src/hold"],
   ["src/residency"],
   ["src/options.ts", "src/target"],

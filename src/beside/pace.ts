@@ -1,0 +1,59 @@
+/** What a look at the bytes that were read leads to. */
+export type Step =
+  /** Read on, and look again later. */
+  | "read"
+  /** Read nothing for a moment, to see what the engine reads by itself. */
+  | "listen"
+  /** The engine keeps the device busy: read nothing until it reads less. */
+  | "stand back";
+
+/** How long each step takes before the next look, in milliseconds. */
+export const STEP_MS: Readonly<Record<Step, number>> = {
+  read: 300,
+  listen: 100,
+  "stand back": 200,
+};
+
+/** Reading together has to be faster than the engine alone by so much. */
+const WORTH = 1.15;
+
+/** With less than this share of the rate of both the engine is not reading. */
+const IDLE = 0.1;
+
+/**
+ * Decides whether to read beside an engine that reads the same files. Where the engine alone keeps the device
+ * busy, reading beside it gains nothing and takes a processor from it; where the engine waits for the
+ * device between two small requests, or does something else, the device is free.
+ *
+ * So the rate of both together is compared with the engine's own, while this program reads nothing.
+ */
+export class Pace {
+  #step: Step = "read";
+  #last: { readonly ms: number; readonly bytes: number } | undefined;
+  /** Bytes a millisecond, when both read. */
+  #together = 0;
+
+  /**
+   * To be called when a step is over.
+   *
+   * @param bytes that both have read so far, @param ms on any clock
+   * @returns what to do next
+   */
+  look(bytes: number, ms: number): Step {
+    const last = this.#last;
+    this.#last = { ms, bytes };
+    if (last === undefined) return this.#step;
+    const rate = (bytes - last.bytes) / Math.max(ms - last.ms, 1);
+    this.#step = this.#next(rate);
+    return this.#step;
+  }
+
+  #next(rate: number): Step {
+    if (this.#step === "read") {
+      this.#together = rate;
+      return "listen";
+    }
+    if (rate <= IDLE * this.#together) return "read";
+    return this.#step === "listen" && this.#together >= WORTH * rate ? "read" : "stand back";
+  }
+}
