@@ -23,14 +23,20 @@ const READ_BYTES = 1024 ** 2;
 
 /**
  * Does without worker threads what a worker does with the `read` strategy: reads on libuv's threads, while
- * the event loop runs. For a process that cannot start a worker thread.
+ * the event loop runs. For a process that cannot start a worker thread, and until they have started.
+ *
+ * @param goesOn asked before each chunk, where worker threads start meanwhile
  */
-export async function readWithoutWorkers(task: WorkerTask, shim: Shim): Promise<WorkerResult> {
+export async function readWithoutWorkers(
+  task: WorkerTask,
+  shim: Shim,
+  goesOn?: () => boolean,
+): Promise<WorkerResult> {
   const control = new SweepControl(task.control);
   const resultOf = measureWorker(shim);
   control.enterWorker();
   try {
-    const readers = Array.from({ length: AT_ONCE }, () => readChunks(task, control, shim));
+    const readers = Array.from({ length: AT_ONCE }, () => readChunks(task, control, shim, goesOn));
     // Waits for all of them, so that none reads on after the files are closed.
     const settled = await Promise.allSettled(readers);
     const failures = settled.flatMap((reader) => {
@@ -44,17 +50,20 @@ export async function readWithoutWorkers(task: WorkerTask, shim: Shim): Promise<
 }
 
 /** Takes chunks until none is left. @returns what could not be read */
-async function readChunks(task: WorkerTask, control: SweepControl, shim: Shim) {
+async function readChunks(
+  task: WorkerTask,
+  control: SweepControl,
+  shim: Shim,
+  goesOn?: () => boolean,
+) {
   const chunks = new RangeTable(task.chunks);
   const done = new DoneChunks(task.done);
   const watch = new MemoryWatch(task.files, shim, control);
   const buffer = new Uint8Array(READ_BYTES);
   const failures: FillFailure[] = [];
-  for (
-    let index = control.takeChunk();
-    index < chunks.length && !control.cancelled;
-    index = control.takeChunk()
-  ) {
+  while (goesOn?.() !== false && !control.cancelled) {
+    const index = goesOn === undefined ? control.takeChunk() : control.takeChunkEarly();
+    if (index >= chunks.length || control.cancelled) break;
     const chunk = locateChunk(task.extents, chunks.at(index));
     const file = task.files[chunk.file];
     if (file === undefined) throw new RangeError(`no file ${chunk.file}`);
