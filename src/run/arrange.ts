@@ -69,8 +69,8 @@ async function withinBudget(
 ): Promise<ArrangedTarget> {
   const budgetBytes = budgetOf(options, shim);
   const profile = await profileOf(options);
-  const whole = target.models.flatMap((model) => modelRuns(model));
-  const runs = whole.length > 0 ? whole.map((run) => like(run, target.runs)) : target.runs;
+  const byUse = target.models.flatMap(modelRuns).map((run) => like(run, target.runs));
+  const runs = byUse.length > 0 ? byUse : target.runs;
   const chosen = chooseWithin(
     await Promise.all(runs.map(sized)),
     { budgetBytes: Math.max(0, budgetBytes - headerBytes(runs)), pageBytes: shim.pageBytes },
@@ -111,7 +111,7 @@ async function sized(run: Run): Promise<Run> {
 /** To read a header brings at most a buffer's length along, which is resident before anything is chosen. */
 function headerBytes(runs: readonly Run[]): number {
   const paths = runs.flatMap((run) =>
-    run.kind === "files" && run.source !== undefined
+    run.kind === "files" && run.source !== undefined && run.source.model.format !== "file"
       ? run.source.model.files.map(({ path }) => path)
       : [],
   );
