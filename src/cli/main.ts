@@ -8,9 +8,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 const interrupts = catchInterrupts();
-const exitCode = await runProgram(process.argv.slice(2), interrupts.signal);
+process.exitCode = await runProgram(process.argv.slice(2), interrupts);
 interrupts.release();
-process.exitCode = interrupts.exitCode ?? exitCode;
 // A look at the page cache cannot be called off, and a worker may wait for its device: what was
 // interrupted does not wait for either. Output to a pipe may still be under way.
 if (interrupts.signal.aborted) process.stdout.write("", () => process.exit());
