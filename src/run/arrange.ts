@@ -80,7 +80,7 @@ async function withinBudget(
   const spent = `a budget of ${formatBytes(budgetBytes)}`;
   return {
     ...target,
-    runs: chosen.runs,
+    runs: options.budget === "auto" ? leaving(options.reserveBytes, chosen.runs) : chosen.runs,
     budgetBytes,
     verdicts: chosen.verdicts,
     notes: [
@@ -90,6 +90,17 @@ async function withinBudget(
       ...chosen.notes.map((note) => `${spent}: ${note}`),
     ],
   };
+}
+
+/** A budget that was computed is watched while it is filled: the memory that it leaves may become less. */
+function leaving(bytes: number, runs: readonly Run[]): Run[] {
+  let filledBytes = 0;
+  return runs.map((run) => {
+    if (run.kind !== "files" || run.skipped !== undefined) return run;
+    const reserve = { bytes, filledBytes };
+    filledBytes += bytesOf(run);
+    return { ...run, reserve };
+  });
 }
 
 /** With the length of each region. A file that cannot be opened is reported when it is filled. */

@@ -35,7 +35,7 @@ export async function readWithoutWorkers(
   control.enterWorker();
   try {
     const readers = Array.from({ length: AT_ONCE }, () => {
-      const watch = new MemoryWatch(task.files, shim, control, room);
+      const watch = new MemoryWatch(task.files, shim, control, task.reserve, room);
       return readChunks(task, control, shim, watch);
     });
     // Waits for all of them, so that none reads on after the files are closed.

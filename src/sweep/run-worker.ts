@@ -24,7 +24,7 @@ export function runWorker(task: WorkerTask, shim: Shim): WorkerResult {
   );
   const resultOf = measureWorker(shim);
   expectSame(task, shim);
-  const watch = new MemoryWatch(task.files, shim, control);
+  const watch = new MemoryWatch(task.files, shim, control, task.reserve);
   const work = new ChunkWork(task, control, watch);
   const filler = makeFiller(task, control, shim, watch);
   const how = { keepGoing: task.keepGoing, pageBytes: shim.pageBytes };

@@ -4,6 +4,7 @@ import { portableShim } from "../../shims/portable.ts";
 import { layOut } from "../../src/arena/layout.ts";
 import { SweepControl } from "../../src/control/sweep-control.ts";
 import { CgroupRoom } from "../../src/memory/cgroup-room.ts";
+import type { Reserve } from "../../src/memory/reserve-watch.ts";
 import { cutChunks } from "../../src/plan/merge.ts";
 import { planRegions } from "../../src/plan/plan.ts";
 import { DoneChunks } from "../../src/sweep/done-chunks.ts";
@@ -22,7 +23,7 @@ onLinux("reading without workers", () => {
   const shim = portableShim();
 
   /** Reads the file in 16 chunks. */
-  async function readIn(room: CgroupRoom, keepGoing: boolean) {
+  async function readIn(room: CgroupRoom, keepGoing: boolean, reserve: Reserve | null = null) {
     const plan = await planRegions([{ path }], shim);
     try {
       const { extents, ranges } = layOut(plan.files.map((each) => each.ranges));
@@ -39,6 +40,7 @@ onLinux("reading without workers", () => {
         done: DoneChunks.forChunks(chunks.length),
         workers: 0,
         keepGoing,
+        reserve,
         workerUrl: new URL("file:///none"),
         signal: undefined,
         onProgress: undefined,
@@ -71,6 +73,16 @@ onLinux("reading without workers", () => {
       });
     },
   );
+
+  test("ends where the memory that a budget leaves is gone", async () => {
+    const reserve = { bytes: Number.MAX_SAFE_INTEGER, filledBytes: 0 };
+    const { failures, done } = await readIn(new CgroupRoom(madeUpRoot({})), true, reserve);
+    expect(done).toBe(0);
+    expect(failures[0]).toMatchObject({
+      code: "PREFAULT_OUT_OF_MEMORY",
+      message: expect.stringMatching(/available beside what was read, and the budget leaves/),
+    });
+  });
 
   test("reads all chunks where there is room", async () => {
     const { failures, done } = await readIn(new CgroupRoom(madeUpRoot({})), true);
