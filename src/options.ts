@@ -57,7 +57,9 @@ export interface PrefaultOptions {
   readonly budget?: number | "auto" | undefined;
 
   /**
-   * Bytes to leave for what an engine needs beside its weights, with `budget: "auto"`.
+   * Bytes to leave for what an engine needs beside its weights, with `budget: "auto"`. They are looked at
+   * again while filling: where other programs have taken them, the fill ends early with
+   * `PREFAULT_OUT_OF_MEMORY` and keeps what it has.
    *
    * @defaultValue `536_870_912` (512 MiB): llama.cpp's compute buffers take 300 to 500 MiB with its
    *   default batch; a fifth of the memory is left free besides, for the KV cache and other programs

@@ -1,3 +1,5 @@
+import type { Result } from "./result.ts";
+
 /** 128 and the signal's number, as a shell reports it. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -6,8 +8,8 @@ type Interrupt = keyof typeof EXIT_CODES;
 export interface Interrupts {
   /** Fires at the first interrupt. */
   readonly signal: AbortSignal;
-  /** What the process should exit with; `undefined` while nothing interrupted it. */
-  readonly exitCode: number | undefined;
+  /** What the process should exit with after a result, whose own code counts where nothing interrupted it. */
+  exitCodeAfter(own: number, result: Pick<Result, "endsOnInterrupt">): number;
   /** Gives the signals their usual meaning back. */
   release(): void;
 }
@@ -16,10 +18,10 @@ export interface Interrupts {
 export function catchInterrupts(): Interrupts {
   const controller = new AbortController();
   const names = Object.keys(EXIT_CODES) as Interrupt[];
-  let exitCode: number | undefined;
+  let interrupted: Interrupt | undefined;
   const interrupt = (name: Interrupt) => {
     release();
-    exitCode = EXIT_CODES[name];
+    interrupted = name;
     controller.abort();
   };
   const release = () => {
@@ -29,8 +31,9 @@ export function catchInterrupts(): Interrupts {
   return {
     signal: controller.signal,
     release,
-    get exitCode() {
-      return exitCode;
+    exitCodeAfter(own, { endsOnInterrupt }) {
+      const isUsualEnd = endsOnInterrupt === true && interrupted === "SIGINT";
+      return interrupted === undefined || isUsualEnd ? own : EXIT_CODES[interrupted];
     },
   };
 }

@@ -9,7 +9,7 @@ import type { FileRegion } from "../plan/region.ts";
 import { type ArrangedTarget, arrange } from "../run/arrange.ts";
 import { unopened } from "../target/failure-report.ts";
 import type { RunChoice } from "../target/run.ts";
-import { resolveTarget } from "../target/target.ts";
+import { isPlaceable, type ResolvedTarget, resolveTarget } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
 import { budgetOptions } from "./budget.ts";
 import type { Flags } from "./flags.ts";
@@ -104,42 +104,55 @@ async function planModels(
   return { models: await fitted(models.map(unplaced), models, flags, signal), ...others };
 }
 
-/** What a budget leaves of each plan, and what it brings; several models share one budget. */
+/** What memory or a budget leaves of each model, and what it brings; several models share one budget. */
 async function fitted(
   planned: readonly PlannedModel[],
   targets: readonly (Model | ModelPlan)[],
   flags: Flags,
   signal: AbortSignal,
 ): Promise<PlannedModel[]> {
-  let { budget, ...others } = await budgetOptions(flags);
-  const models: PlannedModel[] = [];
-  for (const [index, model] of planned.entries()) {
-    const target = targets[index];
-    if (target === undefined) continue;
-    const options = resolveOptions({ ...others, gate: flags.gate, budget, signal });
-    const resolved = await resolveTarget(target, { signal });
-    const arranged = await arrange(resolved, options, await loadShim());
-    const { budgetBytes, notes } = arranged;
-    if (budgetBytes === null) {
-      models.push({ ...model, notes: [...new Set([...model.notes, ...notes])] });
-      continue;
-    }
-    const fits = withinBudget(model, arranged);
-    models.push(fits);
-    const spent = fits.runs.reduce((sum, { plannedBytes = 0 }) => sum + plannedBytes, 0);
-    budget = Math.max(0, budgetBytes - spent);
+  const options = resolveOptions({ ...(await budgetOptions(flags)), gate: flags.gate, signal });
+  const resolved = await Promise.all(targets.map((target) => resolveTarget(target, { signal })));
+  const shim = await loadShim();
+  if (options.budget === undefined) {
+    const arranged = await Promise.all(resolved.map((each) => arrange(each, options, shim)));
+    return planned.map((model, index) => withNotes(model, arranged[index]?.notes ?? []));
   }
-  return models;
+  const whole = await arrange(together(resolved), options, shim);
+  const known = new Set(planned.flatMap(({ notes }) => notes));
+  const own = targets.map((target) => ("model" in target ? target.model : target));
+  // What is said of the budget as a whole is said where the model itself is shown.
+  const main = Math.max(0, own.findIndex(isPlaceable));
+  return planned.map((model, index) => {
+    const runs = whole.runs.filter(
+      (run) => run.kind === "files" && run.source?.model === own[index],
+    );
+    const fits = withinBudget(model, { ...whole, runs });
+    if (index !== main) return fits;
+    const notes = whole.notes.filter((note) => !known.has(note));
+    return { ...withNotes(fits, notes), verdict: whole.verdicts[0] ?? null };
+  });
 }
 
-function withinBudget(
-  model: PlannedModel,
-  { runs, verdicts, notes, budgetBytes }: ArrangedTarget,
-): PlannedModel {
+function together(targets: readonly ResolvedTarget[]): ResolvedTarget {
+  return {
+    models: targets.flatMap(({ models }) => models),
+    runs: targets.flatMap(({ runs }) => runs),
+    failures: targets.flatMap(({ failures }) => failures),
+    notes: targets.flatMap(({ notes }) => notes),
+  };
+}
+
+function withNotes(model: PlannedModel, notes: readonly string[]): PlannedModel {
+  return { ...model, notes: [...new Set([...model.notes, ...notes])] };
+}
+
+function withinBudget(model: PlannedModel, { runs, budgetBytes }: ArrangedTarget): PlannedModel {
   const kept = model.sections.filter(({ isWarmed }) => !isWarmed);
   const filled = runs.flatMap((run) => (run.kind === "files" ? [run] : []));
   const leftOut = filled.reduce((sum, { choice }) => sum + (choice?.leftOutBytes ?? 0), 0);
-  const sections = filled.map(({ name = "core", regions }) => ({
+  const warmed = filled.filter(({ skipped }) => skipped === undefined);
+  const sections = warmed.map(({ name = "core", regions }) => ({
     title: `is warmed within ${formatBytes(budgetBytes ?? 0)} (${name})`,
     isWarmed: true,
     parts: regions.map(regionPart),
@@ -161,8 +174,6 @@ function withinBudget(
       regions: run.regions.length,
       ...run.choice,
     })),
-    notes: [...new Set([...model.notes, ...notes])],
-    verdict: verdicts[0] ?? null,
     budgetBytes,
   };
 }

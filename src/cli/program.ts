@@ -10,7 +10,7 @@ import {
   addSweepFlags,
   type Flags,
 } from "./flags.ts";
-import { catchInterrupts } from "./interrupt.ts";
+import { catchInterrupts, type Interrupts } from "./interrupt.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
 import { plan } from "./plan.ts";
 import { filesOfLine } from "./plan-operands.ts";
@@ -69,30 +69,33 @@ Exit status:
   0    done, or skipped because the bytes do not fit in memory
   1    failed, also where one file of several failed
   2    wrong usage
-  130  interrupted`;
+  130  interrupted; 0 where record has written what it saw until then`;
 
 const COMMANDS = ["warm", "plan", "status", "evict", "record", "run"];
 
 /** Runs the command, and sets what this process exits with. The first Ctrl-C is an abort. */
 export async function main(given: readonly string[]): Promise<void> {
   const interrupts = catchInterrupts();
-  const exitCode = await runProgram(given, interrupts.signal);
+  process.exitCode = await runProgram(given, interrupts);
   interrupts.release();
-  process.exitCode = interrupts.exitCode ?? exitCode;
   // A look at the page cache cannot be called off, and a worker may wait for its device: what was
   // interrupted does not wait for either. Output to a pipe may still be under way.
   if (interrupts.signal.aborted) process.stdout.write("", () => process.exit());
 }
 
 /** Runs the command with the arguments that follow its name. @returns what to exit with */
-export async function runProgram(given: readonly string[], signal: AbortSignal): Promise<number> {
+export async function runProgram(
+  given: readonly string[],
+  { signal, exitCodeAfter }: Interrupts,
+): Promise<number> {
   // Asked for before anything is parsed: a usage error is a document as well.
   const end = given.indexOf("--");
   const json = given.slice(0, end < 0 ? given.length : end).includes("--json");
   let exitCode: number = EXIT.done;
   let line: readonly string[] | undefined;
   const program = createProgram((run) => async (files, flags) => {
-    exitCode = printResult(await run(files, line ? { ...flags, line } : flags, signal), json);
+    const result = await run(files, line ? { ...flags, line } : flags, signal);
+    exitCode = exitCodeAfter(printResult(result, json), result);
   });
   try {
     const read = await readArguments(given, COMMANDS);
@@ -101,7 +104,7 @@ export async function runProgram(given: readonly string[], signal: AbortSignal):
     return exitCode;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.done;
-    return printResult(failure(asUsageError(thrown)), json);
+    return exitCodeAfter(printResult(failure(asUsageError(thrown)), json), {});
   }
 }
 

@@ -13,7 +13,10 @@ import { planOperands } from "./plan-operands.ts";
 import type { Result } from "./result.ts";
 import { plural, printable } from "./text.ts";
 
-/** `prefault record`: which routed experts an engine uses, by what of them is resident. */
+/**
+ * `prefault record`: which routed experts an engine uses, by what of them is resident. Ctrl-C ends it, and
+ * what was seen until then is written.
+ */
 export async function record(
   files: readonly string[],
   flags: Flags & PlacementFlags,
@@ -40,7 +43,7 @@ export async function record(
   const { samples, layers, experts } = profile;
   const document = { path: output, samples, layers, experts };
   const text = `${printable(output)}: ${plural(samples ?? 0, "look")} at ${layers} layers of ${experts} experts`;
-  return { document, text: () => (quiet ? "" : text) };
+  return { document, text: () => (quiet ? "" : text), endsOnInterrupt: true };
 }
 
 interface Recorded {

@@ -64,23 +64,15 @@ async function sweep(
   };
   const reports: PrefaultReport[] = [];
   const { targets, failures, notes } = await targetsOf(operands, flags, signal);
-  let { budget } = options;
   for (const target of targets) {
-    const report = await prefault(target, { ...options, budget });
+    const report = await prefault(target, options);
     bar?.stop();
     reports.push(...(report.runs ?? [report]));
-    // Several models share one budget.
-    if (report.budgetBytes !== undefined) budget = leftOf(report.budgetBytes, report);
     if (report.error !== undefined && ENDS_ALL.has(report.error.code)) break;
   }
   if (failures.length > 0) reports.push(unopenedReport("prefault", failures));
   const report = combineReports(reports);
   return { ...report, notes: [...notes, ...report.notes] };
-}
-
-function leftOf(budgetBytes: number, { runs = [] }: PrefaultReport): number {
-  const planned = runs.reduce((sum, { plannedBytes = 0 }) => sum + plannedBytes, 0);
-  return Math.max(0, budgetBytes - planned);
 }
 
 /** What the next model would run into as well. */
@@ -102,7 +94,9 @@ async function targetsOf(
     return { targets: [operands], failures: [], notes: [] };
   }
   const { plans, failures, notes } = await planOperands(operands, flags, signal);
-  return { targets: plans, failures, notes };
+  // Several models share one budget.
+  const isShared = flags.budget !== undefined || flags.profile !== undefined;
+  return { targets: isShared && plans.length > 0 ? [plans] : plans, failures, notes };
 }
 
 function logRuns(report: PrefaultReport): void {

@@ -1,7 +1,7 @@
 import { PrefaultError } from "../errors.ts";
 import { usage } from "./given.ts";
 import { hostPath } from "./local-files.ts";
-import { type CachedModel, findCached } from "./model-cache.ts";
+import { type CachedModel, findCached, type Wanted } from "./model-cache.ts";
 import type { Positional } from "./read-words.ts";
 import type { Reading } from "./reading.ts";
 import type { Settings } from "./settings.ts";
@@ -23,9 +23,7 @@ export async function modelOf(
   ) {
     const wanted =
       engine === "llama-cpp-python" ? file : (settings.text("hfFile") ?? repoOfUrl(url)?.file);
-    return findCached({ repo, file: wanted }, cacheEnvironment(reading), (path) =>
-      hostPath(path, reading.line.mounts),
-    );
+    return cached(reading, { repo, file: wanted });
   }
   if (file !== undefined) return named(reading, file);
   for (const [flag, value] of [
@@ -50,13 +48,19 @@ export async function modelOf(
 async function runModel(reading: Reading, text: string): Promise<CachedModel> {
   const hub = /^(?:hf|huggingface):\/\/([^/]+\/[^/]+)(?:\/(.+))?$/.exec(text);
   if (hub !== null) {
-    return findCached({ repo: hub[1] ?? "", file: hub[2] }, cacheEnvironment(reading));
+    return cached(reading, { repo: hub[1] ?? "", file: hub[2] });
   }
   const path = text.replace(/^file:\/\//, "");
   if (/^\w+:\/\//.test(path) || !(await reading.files.has(path))) {
     throw usage(`llama-run ${text}: no such file, and what it would download is not looked up`);
   }
   return named(reading, path);
+}
+
+/** Finds a repository's model in the caches that the engine sees: those of a container are in its mounts. */
+export function cached(reading: Reading, wanted: Wanted): Promise<CachedModel> {
+  const { mounts } = reading.line;
+  return findCached(wanted, cacheEnvironment(reading), (path) => hostPath(path, mounts));
 }
 
 /** Finds a file of the line on this machine, also one in a container. */
@@ -83,7 +87,7 @@ export async function named(reading: Reading, path: string): Promise<CachedModel
 }
 
 /** The environment that decides where the engine keeps its caches. */
-export function cacheEnvironment(reading: Reading): Environment {
+function cacheEnvironment(reading: Reading): Environment {
   const own = reading.ownEnv;
   if (!reading.line.hidesEnvironment) return { ...reading.context.env, ...own };
   // The caches of a container are in its mounts; without such mounts the caller's caches are searched.

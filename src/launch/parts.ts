@@ -5,8 +5,8 @@ import { usage } from "./given.ts";
 import type { LaunchPart, LaunchRole } from "./launch.ts";
 import { decideLayers } from "./layers.ts";
 import type { Load } from "./loads.ts";
-import { type CachedModel, findCached } from "./model-cache.ts";
-import { cacheEnvironment, modelOf, named } from "./model-of-line.ts";
+import type { CachedModel } from "./model-cache.ts";
+import { cached, modelOf, named } from "./model-of-line.ts";
 import { placementOfDraft, placementOfModel } from "./placement-of-line.ts";
 import type { Positional } from "./read-words.ts";
 import type { Reading } from "./reading.ts";
@@ -69,9 +69,7 @@ async function draftOf(
   const file = settings.text("draftModel");
   if (repo === undefined && file === undefined) return [];
   const { model } =
-    file !== undefined
-      ? await named(reading, file)
-      : await findCached({ repo: repo ?? "" }, cacheEnvironment(reading));
+    file !== undefined ? await named(reading, file) : await cached(reading, { repo: repo ?? "" });
   const { layers, placement, notes } = placementOfDraft(reading.engine, settings);
   const isOpen = layers.kind !== "known";
   const note = "the draft model: which of its layers are on the GPU is not said (-ngld N), so ";

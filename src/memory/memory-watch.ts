@@ -4,6 +4,7 @@ import { CgroupRoom } from "./cgroup-room.ts";
 import { EvictionSampler, type FilledRange } from "./eviction-sampler.ts";
 import { isMemoryShort } from "./memory.ts";
 import { Pressure } from "./pressure.ts";
+import { type Reserve, ReserveWatch } from "./reserve-watch.ts";
 
 /** The smallest batch is one large folio: for half of one the kernel reads the whole. */
 export const LEAST_BATCH_BYTES = 2 * 1024 ** 2;
@@ -28,16 +29,20 @@ export class MemoryWatch {
   readonly #state: SweepState;
   readonly #pressure = new Pressure();
   readonly #room: CgroupRoom;
+  readonly #reserve: ReserveWatch | null;
 
+  /** @param reserve what a budget leaves to others; `null` without a budget that was computed */
   constructor(
     files: readonly FileSource[],
     shim: Shim,
     state: SweepState,
+    reserve: Reserve | null,
     room = new CgroupRoom(),
   ) {
     this.#sampler = new EvictionSampler(files, shim);
     this.#state = state;
     this.#room = room;
+    this.#reserve = reserve && new ReserveWatch(reserve, shim);
   }
 
   /** To be called after each chunk that this worker has filled. */
@@ -54,13 +59,16 @@ export class MemoryWatch {
   }
 
   /**
-   * Before each batch: reduces its size to the room below a cgroup's limit, which can be less than a chunk.
+   * Before each batch: checks that a budget's reserve is still there, and reduces the batch to the room below
+   * a cgroup's limit, which can be less than a chunk.
    *
    * @returns bytes that may be filled now, of `batchBytes`
    * @throws {@link MemoryRanShort} when there is no room
    */
   allow(batchBytes: number): number {
     const { progress, workers } = this.#state;
+    const short = this.#reserve?.look(progress) ?? null;
+    if (short !== null) throw new MemoryRanShort(short);
     const room = this.#room.look(progress, Math.max(1, workers));
     if ("full" in room) throw new MemoryRanShort(room.full);
     if (room.bytes >= batchBytes) return batchBytes;

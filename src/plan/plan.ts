@@ -24,6 +24,8 @@ export interface Plan {
   readonly bytes: number;
   /** Ranges of whole pages. */
   readonly regions: number;
+  /** Whether regions of the file at a path were planned. */
+  has(path: string): boolean;
   /** The file of a region of the plan, its index among the files, and the bytes. */
   locate(region: FileRegion): { index: number; file: DescribedOpenFile; range: Range };
   close(): Promise<void>;
@@ -79,6 +81,7 @@ export async function planRegions(
     files,
     bytes: files.reduce((sum, each) => sum + each.bytes, 0),
     regions: files.reduce((sum, each) => sum + each.ranges.length, 0),
+    has: (path) => byPath.has(path),
     locate(region) {
       // Several paths may lead to the same entry.
       const entry = byPath.get(region.path);

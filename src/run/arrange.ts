@@ -74,8 +74,8 @@ async function withinBudget(
 ): Promise<ArrangedTarget> {
   const budgetBytes = budgetOf(options, shim);
   const profile = await profileOf(options);
-  const whole = target.models.flatMap((model) => modelRuns(model));
-  const runs = whole.length > 0 ? whole.map((run) => like(run, target.runs)) : target.runs;
+  const byUse = target.models.flatMap(modelRuns).map((run) => like(run, target.runs));
+  const runs = byUse.length > 0 ? byUse : target.runs;
   const chosen = chooseWithin(
     await Promise.all(runs.map(sized)),
     { budgetBytes: Math.max(0, budgetBytes - headerBytes(runs)), pageBytes: shim.pageBytes },
@@ -85,7 +85,7 @@ async function withinBudget(
   const spent = `a budget of ${formatBytes(budgetBytes)}`;
   return {
     ...target,
-    runs: chosen.runs,
+    runs: options.budget === "auto" ? leaving(options.reserveBytes, chosen.runs) : chosen.runs,
     budgetBytes,
     verdicts: chosen.verdicts,
     notes: [
@@ -95,6 +95,17 @@ async function withinBudget(
       ...chosen.notes.map((note) => `${spent}: ${note}`),
     ],
   };
+}
+
+/** A budget that was computed is watched while it is filled: the memory that it leaves may become less. */
+function leaving(bytes: number, runs: readonly Run[]): Run[] {
+  let filledBytes = 0;
+  return runs.map((run) => {
+    if (run.kind !== "files" || run.skipped !== undefined) return run;
+    const reserve = { bytes, filledBytes };
+    filledBytes += bytesOf(run);
+    return { ...run, reserve };
+  });
 }
 
 /** With the length of each region. A file that cannot be opened is reported when it is filled. */
@@ -116,7 +127,7 @@ async function sized(run: Run): Promise<Run> {
 /** To read a header brings at most a buffer's length along, which is resident before anything is chosen. */
 function headerBytes(runs: readonly Run[]): number {
   const paths = runs.flatMap((run) =>
-    run.kind === "files" && run.source !== undefined
+    run.kind === "files" && run.source !== undefined && run.source.model.format !== "file"
       ? run.source.model.files.map(({ path }) => path)
       : [],
   );

@@ -10,7 +10,7 @@ import { pagesOf } from "../plan/range.ts";
 import { RangeList } from "../plan/range-table.ts";
 import type { FileRegion } from "../plan/region.ts";
 import type { FilesRun, Run, RunSource } from "../target/run.ts";
-import { tensorRegion } from "../target/target.ts";
+import { isPlaceable, tensorRegion } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
 
 export interface Budget {
@@ -30,8 +30,9 @@ export interface Chosen {
 
 /**
  * Chooses what of the runs fits into a budget: of each model first what every token reads, in the order
- * in which inference needs it, then the routed experts that are chosen most. Runs of plain files fit as a
- * whole or are skipped. Bytes are counted in whole pages, so that the budget is never exceeded.
+ * in which inference needs it, then the routed experts that are chosen most. What is no model, such as a
+ * projector, goes before the experts, and fits as a whole or is skipped. Bytes are counted in whole pages,
+ * so that the budget is never exceeded.
  *
  * @param profileFor fits the profile to a model; `null` without one
  */
@@ -46,13 +47,14 @@ export function chooseWithin(
   const notes: string[] = [];
   // Of the last core: experts share pages with it, and those count once.
   let coreBytes = 0;
-  for (const run of movedToCore(runs)) {
+  for (const run of beforeExperts(movedToCore(runs))) {
     if (run.kind !== "files") {
       chosen.push(run);
-    } else if (run.source === undefined) {
+    } else if (run.source === undefined || isCompanion(run)) {
       const bytes = pageBytesOf(run.regions, pageBytes);
-      chosen.push(bytes > left ? { ...run, skipped: exceeds(bytes, budgetBytes) } : run);
-      if (bytes <= left) left -= bytes;
+      const fits = bytes <= left;
+      chosen.push(fits ? wholeRun(run) : skippedRun(run, exceeds(bytes, left, budgetBytes)));
+      if (fits) left -= bytes;
     } else if (isExperts(run)) {
       const { model, tensors } = run.source;
       const budget = { budgetBytes: left + coreBytes, coreBytes, pageBytes };
@@ -93,9 +95,31 @@ function movedToCore(runs: readonly Run[]): Run[] {
       return { ...run, source: { ...run.source, tensors } };
     }
     const { model } = run.source;
-    const moved = [...(unsliced[index + 1] ?? [])].map((tensor) => tensorRegion(model, tensor));
-    return moved.length === 0 ? run : { ...run, regions: [...run.regions, ...moved] };
+    const moved = [...(unsliced[index + 1] ?? [])];
+    const regions = [...run.regions, ...moved.map((tensor) => tensorRegion(model, tensor))];
+    const source = { model, tensors: [...run.source.tensors, ...moved] };
+    return moved.length === 0 ? run : { ...run, regions, source };
   });
+}
+
+/** Puts what is no model behind the core of the first model, before any routed experts. */
+function beforeExperts(runs: readonly Run[]): Run[] {
+  const models = runs.filter((run) => !isCompanion(run));
+  const first = models.findIndex(isExperts);
+  const at = first === -1 ? models.length : first;
+  return [...models.slice(0, at), ...runs.filter(isCompanion), ...models.slice(at)];
+}
+
+function isCompanion(run: Run): boolean {
+  return run.kind === "files" && run.source !== undefined && !isPlaceable(run.source.model);
+}
+
+function wholeRun(run: FilesRun): FilesRun {
+  return { ...run, choice: { plannedBytes: sum(run.regions), leftOutBytes: 0 } };
+}
+
+function skippedRun(run: FilesRun, skipped: string): FilesRun {
+  return { ...run, skipped, choice: { plannedBytes: 0, leftOutBytes: sum(run.regions) } };
 }
 
 function expertsRun(
@@ -151,8 +175,10 @@ function sum(regions: readonly FileRegion[]): number {
   return regions.reduce((total, { byteLength = 0 }) => total + byteLength, 0);
 }
 
-function exceeds(bytes: number, budgetBytes: number): string {
-  return `skipped: ${formatBytes(bytes)} exceed the budget of ${formatBytes(budgetBytes)}`;
+function exceeds(bytes: number, left: number, budgetBytes: number): string {
+  const budget = `the budget of ${formatBytes(budgetBytes)}`;
+  const most = left < budgetBytes ? `the ${formatBytes(left)} that are left of ${budget}` : budget;
+  return `skipped: ${formatBytes(bytes)} exceed ${most}`;
 }
 
 function coreNote(leftOutBytes: number): string {

@@ -72,7 +72,7 @@ function arrange(
   options: ResolvedOptions,
   order: PartOrder | undefined,
 ): Work {
-  const { bytes, files, plan } = subject;
+  const { bytes, files, plan, reserve } = subject;
   const layout = subject.layOut();
   const cut = cutChunks(layout.ranges, options.chunkBytes);
   const ordered =
@@ -88,6 +88,7 @@ function arrange(
     done,
     isWarm: isWarm(bytes, before.total),
     workers: options.workers ?? defaultWorkers(bytes, before.total, files),
+    reserve,
     keepGoing: options.onError === "continue",
     workerUrl: options.workerUrl,
     signal: options.signal,

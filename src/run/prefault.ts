@@ -25,7 +25,7 @@ import {
  * goes on. With `onError: "throw"` it rejects instead.
  *
  * @param target a path or several (a file, or a directory with models in it), an open model, what a
- *   pass planned for one, or regions of files
+ *   pass planned for one or for several, or regions of files
  * @throws {@link PrefaultError} of any code, with `onError: "throw"` only
  */
 export async function prefault(

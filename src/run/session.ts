@@ -7,6 +7,7 @@ import { layerName, type Part, partsOf } from "../plan/parts.ts";
 import type { FileRegion } from "../plan/region.ts";
 import type { DoneChunks } from "../sweep/done-chunks.ts";
 import type { Schedule } from "../sweep/schedule.ts";
+import type { RunSource } from "../target/run.ts";
 import { type ResolvedTarget, type Target, tensorRegion } from "../target/target.ts";
 import type { PartOrder } from "./fill.ts";
 import { executeTarget, openTarget, reporting } from "./prefault.ts";
@@ -16,7 +17,10 @@ import type { PrefaultReport } from "./report.ts";
 export interface ReadyPart {
   /** Such as `token_embd` or `blk.0`. */
   readonly name: string;
-  /** False when the gate skipped the target, or the sweep ended before it came to this part. */
+  /**
+   * False when the gate skipped the target, a budget left out some of this part, or the sweep ended before
+   * it came to it.
+   */
   readonly resident: boolean;
 }
 
@@ -26,7 +30,8 @@ export interface PrefaultSession extends AsyncIterable<ReadyPart> {
    * Waits until a part is resident: a layer by its number or name (`0`, `"blk.0"`), or a tensor by
    * its name. Parts become resident in the order inference needs them.
    *
-   * @returns whether it is; `false` when the gate skipped the target or the sweep stopped before
+   * @returns whether all of it is; `false` when the gate skipped the target, a budget left out some of the
+   *   part (what was chosen of it is resident by then), or the sweep stopped before
    * @throws {@link PrefaultError} `PREFAULT_UNKNOWN_TENSOR` for a part the target does not have
    */
   ready(part: string | number): Promise<boolean>;
@@ -92,12 +97,18 @@ function whatOf(target: Target): string {
 }
 
 function awaitedRuns({ models, runs }: ResolvedTarget): AwaitedRun[] {
-  const tensors = models.flatMap((model) =>
-    model.tensors.map((tensor) => tensorRegion(model, tensor)),
-  );
-  return runs.map(
-    (run) => new AwaitedRun(tensors.length > 0 || run.kind !== "files" ? tensors : run.regions),
-  );
+  return runs.map((run) => {
+    if (run.kind !== "files") return new AwaitedRun([]);
+    // Of the whole run, also where a budget has chosen some of its regions only.
+    const sources = run.source === undefined ? models : [run.source];
+    const tensors = sources.flatMap(tensorsOf);
+    return new AwaitedRun(tensors.length > 0 ? tensors : run.regions);
+  });
+}
+
+function tensorsOf(source: Model | RunSource): FileRegion[] {
+  const model = "model" in source ? source.model : source;
+  return source.tensors.map((tensor) => tensorRegion(model, tensor));
 }
 
 /** A look into shared memory this often, should a wake-up get lost. */
@@ -142,7 +153,7 @@ class AwaitedRun implements PartOrder {
     const chunks = schedule.chunksOf(regions);
     for (;;) {
       const seen = done.count;
-      if (chunks.every((chunk) => done.has(chunk))) return true;
+      if (chunks.every((chunk) => done.has(chunk))) return schedule.cover(regions);
       if (this.#over) return false;
       await done.changed(seen, LOOK_MS);
     }

@@ -5,6 +5,7 @@ import { type Mapping, mapForSweep } from "../arena/mapping.ts";
 import { PrefaultError } from "../errors.ts";
 import { type FileSource, isReplaced } from "../file/open-file.ts";
 import type { FillStrategy } from "../fill/fill-task.ts";
+import type { Reserve } from "../memory/reserve-watch.ts";
 import { mergeAddresses } from "../plan/addresses.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { residentBytes, residentBytesAt } from "../residency/count.ts";
@@ -29,6 +30,8 @@ export interface Subject {
   readonly regions: number;
   /** None for memory that somebody mapped. */
   readonly files: readonly FileSource[];
+  /** What a budget leaves to others; `null` without a budget that was computed. */
+  readonly reserve: Reserve | null;
   /** Where regions lie; none for memory that somebody mapped. */
   readonly plan: Plan | null;
   layOut(): Layout;
@@ -71,7 +74,8 @@ export async function openSubject(run: Run, shim: Shim, signal?: AbortSignal): P
 async function filesSubject(run: FilesRun, shim: Shim, signal?: AbortSignal): Promise<Subject> {
   const opening = planRegions(run.regions, shim, run.files);
   const plan = await abortable(signal, opening, (late) => late.close());
-  return run.isExact === true ? exactSubject(plan, shim) : planSubject(plan, shim);
+  const subject = run.isExact === true ? exactSubject(plan, shim) : planSubject(plan, shim);
+  return { ...subject, reserve: run.reserve ?? null };
 }
 
 /**
@@ -112,6 +116,7 @@ function planSubject(plan: Plan, shim: Shim, mapped?: MappedRun): Subject {
     regions: plan.regions,
     files,
     plan,
+    reserve: null,
     layOut: () => mapped?.layout ?? layOut(plan.files.map((each) => each.ranges)),
     async measure(signal) {
       const counts: (number | null)[] = [];
@@ -150,6 +155,7 @@ function addressesSubject({ addresses }: AddressesRun, shim: Shim): Subject {
     regions: ranges.length,
     files: [],
     plan: null,
+    reserve: null,
     // An address is an offset into memory: laid out like a file, and never mapped a second time.
     layOut: () => layOut([ranges]),
     async measure(signal) {

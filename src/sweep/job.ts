@@ -2,6 +2,7 @@ import type { Extent } from "../arena/layout.ts";
 import type { Mapping } from "../arena/mapping.ts";
 import type { FileSource } from "../file/open-file.ts";
 import type { FillStrategy } from "../fill/fill-task.ts";
+import type { Reserve } from "../memory/reserve-watch.ts";
 import type { RangeTable } from "../plan/range-table.ts";
 import type { DoneChunks } from "./done-chunks.ts";
 
@@ -28,6 +29,8 @@ export interface SweepJob {
   /** Worker threads at most; 0 to read on the calling thread. */
   readonly workers: number;
   readonly keepGoing: boolean;
+  /** What a budget leaves to others, where it was computed. */
+  readonly reserve: Reserve | null;
   readonly workerUrl: URL;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: PrefaultProgress) => void) | undefined;

@@ -1,5 +1,6 @@
 import type { FillFailure } from "../fill/failure.ts";
 import type { FillTask } from "../fill/fill-task.ts";
+import type { Reserve } from "../memory/reserve-watch.ts";
 
 /** The message that starts a worker. Memory is shared; only numbers and names are copied. */
 export interface WorkerTask extends FillTask {
@@ -11,6 +12,8 @@ export interface WorkerTask extends FillTask {
   readonly done: SharedArrayBuffer;
   /** Whether to go on with the next chunk after one failed. */
   readonly keepGoing: boolean;
+  /** What a budget leaves to others, where it was computed. */
+  readonly reserve: Reserve | null;
 }
 
 /** The message of a worker that has ended. */

@@ -3,12 +3,12 @@ import { promisify } from "node:util";
 import type { Shim } from "../../shims/index.ts";
 import { SweepControl } from "../control/sweep-control.ts";
 import type { FileSource } from "../file/open-file.ts";
-import { describeFailure, describeOutOfMemory, type FillFailure } from "../fill/failure.ts";
+import { describeFailure, type FillFailure } from "../fill/failure.ts";
 import { ChunkFailures } from "../fill/fill-chunk.ts";
-import { type Chunk, FileShrank, FillFailed, locateChunk } from "../fill/filler.ts";
+import { type Chunk, FileShrank, FillFailed } from "../fill/filler.ts";
+import { CgroupRoom } from "../memory/cgroup-room.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
-import { RangeTable } from "../plan/range-table.ts";
-import { DoneChunks } from "./done-chunks.ts";
+import { ChunkWork } from "./chunk-work.ts";
 import { measureWorker } from "./measure-worker.ts";
 import type { WorkerResult, WorkerTask } from "./protocol.ts";
 
@@ -31,12 +31,16 @@ export async function readWithoutWorkers(
   task: WorkerTask,
   shim: Shim,
   goesOn?: () => boolean,
+  room = new CgroupRoom(),
 ): Promise<WorkerResult> {
   const control = new SweepControl(task.control);
   const resultOf = measureWorker(shim);
   control.enterWorker();
   try {
-    const readers = Array.from({ length: AT_ONCE }, () => readChunks(task, control, shim, goesOn));
+    const readers = Array.from({ length: AT_ONCE }, () => {
+      const watch = new MemoryWatch(task.files, shim, control, task.reserve, room);
+      return readChunks(task, control, shim, watch, goesOn);
+    });
     // Waits for all of them, so that none reads on after the files are closed.
     const settled = await Promise.allSettled(readers);
     const failures = settled.flatMap((reader) => {
@@ -54,34 +58,18 @@ async function readChunks(
   task: WorkerTask,
   control: SweepControl,
   shim: Shim,
+  watch: MemoryWatch,
   goesOn?: () => boolean,
-) {
-  const chunks = new RangeTable(task.chunks);
-  const done = new DoneChunks(task.done);
-  const watch = new MemoryWatch(task.files, shim, control);
+): Promise<readonly FillFailure[]> {
+  const work = new ChunkWork(task, control, watch, goesOn);
   const buffer = new Uint8Array(READ_BYTES);
-  const failures: FillFailure[] = [];
-  while (goesOn?.() !== false && !control.cancelled) {
-    const index = goesOn === undefined ? control.takeChunk() : control.takeChunkEarly();
-    if (index >= chunks.length || control.cancelled) break;
-    const chunk = locateChunk(task.extents, chunks.at(index));
-    const file = task.files[chunk.file];
+  const how = { keepGoing: task.keepGoing, pageBytes: shim.pageBytes };
+  for (let taken = work.take(); taken !== null; taken = work.take()) {
+    const { chunk, file } = taken;
     if (file === undefined) throw new RangeError(`no file ${chunk.file}`);
-    const short = watch.look();
-    if (short !== null) {
-      failures.push(describeOutOfMemory(short, chunk, file));
-      control.cancel();
-      break;
-    }
-    const how = { keepGoing: task.keepGoing, pageBytes: shim.pageBytes };
-    const failed = await readChunk({ chunk, file, buffer, control, watch }, how);
-    failures.push(...failed);
-    if (failed.length > 0 && !task.keepGoing) control.cancel();
-    if (failed.length > 0 || control.cancelled) continue;
-    done.finish(index);
-    watch.filled(chunk);
+    work.finish(taken, await readChunk({ chunk, file, buffer, control, watch }, how));
   }
-  return failures;
+  return work.failures;
 }
 
 interface Reading {

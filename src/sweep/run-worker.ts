@@ -2,7 +2,6 @@ import type { Shim } from "../../shims/index.ts";
 import { ArenaControl, sharedBuffer } from "../control/arena-control.ts";
 import { SweepControl } from "../control/sweep-control.ts";
 import { AddressFiller } from "../fill/address-filler.ts";
-import { describeOutOfMemory, type FillFailure } from "../fill/failure.ts";
 import { fillChunk } from "../fill/fill-chunk.ts";
 import { type Chunk, type Filler, locateChunk } from "../fill/filler.ts";
 import { MappedFiller } from "../fill/mapped-filler.ts";
@@ -10,7 +9,7 @@ import { ReadFiller } from "../fill/read-filler.ts";
 import { hintViews, ViewFiller } from "../fill/view-filler.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
 import { RangeTable } from "../plan/range-table.ts";
-import { DoneChunks } from "./done-chunks.ts";
+import { ChunkWork } from "./chunk-work.ts";
 import { measureWorker } from "./measure-worker.ts";
 import type { WorkerResult, WorkerTask } from "./protocol.ts";
 
@@ -23,52 +22,24 @@ export function runWorker(task: WorkerTask, shim: Shim): WorkerResult {
     task.control,
     task.arenas.map(({ memory }) => new ArenaControl(sharedBuffer(memory))),
   );
-  const chunks = new RangeTable(task.chunks);
   const resultOf = measureWorker(shim);
-  const done = new DoneChunks(task.done);
-  const failures: FillFailure[] = [];
-  const { keepGoing } = task;
   expectSame(task, shim);
-  const watch = new MemoryWatch(task.files, shim, control);
+  const watch = new MemoryWatch(task.files, shim, control, task.reserve);
+  const work = new ChunkWork(task, control, watch);
   const filler = makeFiller(task, control, shim, watch);
+  const how = { keepGoing: task.keepGoing, pageBytes: shim.pageBytes };
   control.enterWorker();
   try {
-    for (
-      let index = control.takeChunk();
-      index < chunks.length && !control.cancelled;
-      index = control.takeChunk()
-    ) {
-      const chunk = locateChunk(task.extents, chunks.at(index));
-      if (index === 0 && task.views.length > 0) hintViews(task, locateChunks(task, chunks), shim);
-      const file = task.files[chunk.file];
-      const short = watch.look();
-      if (short !== null) {
-        failures.push(describeOutOfMemory(short, chunk, file));
-        // Also with `keepGoing`: to read more would only evict what is resident.
-        control.cancel();
-        break;
-      }
-      const failed = fillChunk(filler, chunk, file, { keepGoing, pageBytes: shim.pageBytes });
-      failures.push(...failed);
-      // Without memory for more, also with `keepGoing`.
-      if (failed.length > 0 && (!keepGoing || failed.some(isOutOfMemory))) {
-        control.cancel();
-        break;
-      }
-      // A fill that was cancelled returns early.
-      if (failed.length > 0 || control.cancelled) continue;
-      done.finish(index);
-      watch.filled(chunk);
+    for (let taken = work.take(); taken !== null; taken = work.take()) {
+      const { index, chunk, file } = taken;
+      if (index === 0 && task.views.length > 0) hintViews(task, locateChunks(task), shim);
+      work.finish(taken, fillChunk(filler, chunk, file, how));
     }
   } finally {
     filler.close();
     control.leaveWorker();
   }
-  return resultOf(filler.untouchedBytes, failures);
-}
-
-function isOutOfMemory({ code }: FillFailure): boolean {
-  return code === "PREFAULT_OUT_OF_MEMORY";
+  return resultOf(filler.untouchedBytes, work.failures);
 }
 
 /** @throws Error in a thread where koffi did not load, although it did in the thread that started it */
@@ -91,7 +62,8 @@ function makeFiller(
   return new MappedFiller(task, control, shim, watch);
 }
 
-function locateChunks(task: WorkerTask, chunks: RangeTable): Chunk[] {
+function locateChunks(task: WorkerTask): Chunk[] {
+  const chunks = new RangeTable(task.chunks);
   return Array.from({ length: chunks.length }, (_, index) =>
     locateChunk(task.extents, chunks.at(index)),
   );

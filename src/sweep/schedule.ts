@@ -8,8 +8,10 @@ import type { FileRegion } from "../plan/region.ts";
 /** The chunks of a sweep in the order in which its parts need them. */
 export interface Schedule {
   readonly chunks: RangeTable;
-  /** Indices of the chunks that cover regions of the target. */
+  /** Indices of the chunks that hold bytes of some regions. A budget may leave regions without any. */
   chunksOf(regions: readonly FileRegion[]): number[];
+  /** Whether the chunks hold every byte of some regions. */
+  cover(regions: readonly FileRegion[]): boolean;
 }
 
 /** Orders chunks by the parts that need them. A chunk that two parts share comes with the earlier one. */
@@ -21,11 +23,15 @@ export function schedule(
 ): Schedule {
   const ranges = Array.from({ length: chunks.length }, (_, index) => chunks.at(index));
 
+  const flat = (region: FileRegion) => {
+    if (!plan.has(region.path)) return [];
+    const { index, range } = plan.locate(region);
+    return flatRanges(layout.extents, index, range);
+  };
   const inFileOrder = (regions: readonly FileRegion[]) =>
-    regions.flatMap((region) => {
-      const { index, range } = plan.locate(region);
-      return flatRanges(layout.extents, index, range).flatMap((flat) => overlapping(ranges, flat));
-    });
+    regions.flatMap(flat).flatMap((range) => overlapping(ranges, range));
+  const bytesInChunks = (range: Range) =>
+    overlapping(ranges, range).reduce((sum, chunk) => sum + common(chunks.at(chunk), range), 0);
 
   const order = [
     ...new Set([...parts.flatMap((part) => inFileOrder(part.regions)), ...ranges.keys()]),
@@ -35,7 +41,18 @@ export function schedule(
     chunks: chunks.reordered(order),
     chunksOf: (regions) =>
       [...new Set(inFileOrder(regions))].map((chunk) => place.get(chunk) ?? chunk),
+    cover: (regions) =>
+      regions.every((region) => {
+        const bytes = flat(region).reduce((sum, range) => sum + bytesInChunks(range), 0);
+        return plan.has(region.path) && bytes >= plan.locate(region).range.byteLength;
+      }),
   };
+}
+
+/** Bytes that two ranges have in common. */
+function common(one: Range, other: Range): number {
+  const end = Math.min(one.offset + one.byteLength, other.offset + other.byteLength);
+  return Math.max(0, end - Math.max(one.offset, other.offset));
 }
 
 /** Indices of the chunks that a range overlaps. @param chunks sorted by offset */

@@ -20,5 +20,6 @@ export function workerTask(job: SweepJob): WorkerTask {
     hintBytes: Math.min(...job.files.map(({ facts }) => hintBytes(facts))),
     keepPageTables: job.mapping?.keepPageTables ?? false,
     keepGoing: job.keepGoing,
+    reserve: job.reserve,
   };
 }

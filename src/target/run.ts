@@ -3,6 +3,7 @@ import type { Mapping } from "../arena/mapping.ts";
 import type { ExpertCounts } from "../experts/plan-experts.ts";
 import type { FileSet } from "../file/file-set.ts";
 import type { Gate } from "../gate.ts";
+import type { Reserve } from "../memory/reserve-watch.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import type { RunName } from "../passes/index.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -27,6 +28,8 @@ export interface FilesRun {
   readonly isExact?: boolean;
   /** What a budget left out, for the report. */
   readonly choice?: RunChoice;
+  /** What a budget leaves to others while the run is filled, where it was computed. */
+  readonly reserve?: Reserve;
   /** Why the run is skipped, whatever the gate says. */
   readonly skipped?: string;
 }

@@ -11,7 +11,7 @@ import type { FilesRun, Run } from "./run.ts";
 
 /**
  * What to make resident: a path or several (a file, or a directory with models in it), an open
- * model, what passes planned for one or several, regions of files, or memory somebody else mapped.
+ * model, what a pass planned for one or for several, regions of files, or memory somebody else mapped.
  */
 export type Target =
   | string
@@ -26,7 +26,7 @@ export type Target =
 export interface ResolvedTarget {
   /** None when the target was regions or a plan: what they name is all there is to tell. */
   readonly models: readonly Model[];
-  /** At least one, unless nothing could be opened; more than one only for a plan. */
+  /** At least one, unless nothing could be opened; more than one only for plans. */
   readonly runs: readonly Run[];
   /** Paths that could not be opened, beside others that could. */
   readonly failures: readonly FailedPath[];
@@ -50,16 +50,18 @@ export async function resolveTarget(
 ): Promise<ResolvedTarget> {
   if (typeof target === "string") return wholeModels(await openModels([target], options), options);
   if (isModel(target)) return wholeModels({ models: [target], failures: [], notes: [] }, options);
-  if (isPlan(target)) return resolveTarget([target], options);
-  if (isPlans(target)) {
-    const runs = withFiles(target.flatMap(planRuns), options.files);
-    return { ...runsOnly(coresFirst(runs)), notes: target.flatMap(({ notes }) => notes) };
-  }
+  if (isPlan(target)) return planned([target], options);
+  if (isPlans(target)) return planned(target, options);
   if (isPaths(target)) return wholeModels(await openModels(target, options), options);
   if (isAddresses(target)) return runsOnly([{ kind: "addresses", addresses: target }]);
   if (isRegions(target))
     return runsOnly(withFiles([{ kind: "files", regions: target }], options.files));
   throw invalidTarget(target);
+}
+
+function planned(plans: readonly ModelPlan[], { files }: OpenPathOptions): ResolvedTarget {
+  const runs = withFiles(plans.flatMap(planRuns), files);
+  return { ...runsOnly(runs), notes: plans.flatMap(({ notes }) => notes) };
 }
 
 function runsOnly(runs: readonly Run[]): ResolvedTarget {
@@ -77,13 +79,7 @@ function isPlan(target: Target): target is ModelPlan {
 }
 
 function isPlans(target: Target): target is readonly ModelPlan[] {
-  return Array.isArray(target) && target.length > 0 && target.every((each) => isPlan(each));
-}
-
-/** Of several models, what every token reads comes before the routed experts of any. */
-function coresFirst(runs: readonly FilesRun[]): FilesRun[] {
-  const isExperts = ({ name }: FilesRun) => name === "experts";
-  return [...runs.filter((run) => !isExperts(run)), ...runs.filter(isExperts)];
+  return Array.isArray(target) && target.length > 0 && target.every(isPlan);
 }
 
 function isPaths(target: Target): target is readonly string[] {
@@ -116,20 +112,21 @@ function wholeModels(
 
 /** Every byte of the models' files, together or not at all. */
 function wholeRun(models: readonly Model[]): FilesRun {
-  const regions = models.flatMap(({ files }) =>
-    files.map(({ path, byteLength, identity }) => {
-      return { path, identity, offset: 0, byteLength, reason: "the whole file" };
-    }),
-  );
-  return { kind: "files", regions };
+  return { kind: "files", regions: models.flatMap(wholeRegions) };
+}
+
+function wholeRegions({ files }: Model): FileRegion[] {
+  return files.map(({ path, byteLength, identity }) => {
+    return { path, identity, offset: 0, byteLength, reason: "the whole file" };
+  });
 }
 
 /**
  * A model as two runs: what every token reads, headers included, and the routed experts. One run for a
- * model without routed experts; none for what has no tensors of its own.
+ * model without routed experts, and for what is no model, which every request reads too.
  */
 export function modelRuns(model: Model): FilesRun[] {
-  if (model.format === "file" || (model.kind ?? "model") !== "model") return [];
+  if (!isPlaceable(model)) return [companionRun(model)];
   const { core, experts } = divideExperts(model.tensors, ({ name }) => name);
   const of = (tensors: readonly Tensor[], reason: string) =>
     tensors.map((tensor) => ({ ...tensorRegion(model, tensor), reason }));
@@ -149,6 +146,22 @@ export function modelRuns(model: Model): FilesRun[] {
     },
   ];
   return runs.filter(({ regions }) => regions.length > 0);
+}
+
+/** Whether a model has layers that an engine places, unlike a projector, an adapter or any other file. */
+export function isPlaceable({ format, kind = "model" }: Model): boolean {
+  return format !== "file" && kind === "model";
+}
+
+function companionRun(model: Model): FilesRun {
+  const { format, kind, tensors } = model;
+  return {
+    kind: "files",
+    name: "core",
+    ...(format !== "file" && kind !== undefined && { label: kind }),
+    regions: wholeRegions(model),
+    source: { model, tensors },
+  };
 }
 
 /** What lies before the first tensor of each file: an engine reads it when it loads. */

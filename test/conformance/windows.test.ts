@@ -189,6 +189,7 @@ describe("a sweep over views", () => {
       hintBytes: MIB,
       keepPageTables: false,
       keepGoing: false,
+      reserve: null,
     } as const;
     const result = runWorker(task, shim);
     mapping.release();

@@ -308,13 +308,26 @@ describe("record", () => {
     rmSync(dense.path);
   });
 
-  it.skipIf(process.platform === "win32")("writes what there is on Ctrl-C", async () => {
-    const args = ["record", model.path, "--every", "100ms", "-o", at("interrupted.json")];
+  it.skipIf(process.platform === "win32")(
+    "writes what there is on Ctrl-C, and is done",
+    async () => {
+      const args = ["record", model.path, "--every", "100ms", "-o", at("interrupted.json")];
+      const recording = start(args);
+      await sleep(4000);
+      recording.kill("SIGINT");
+      expect((await recording.ended).code).toBe(0);
+      expect(JSON.parse(readFileSync(at("interrupted.json"), "utf8")).samples).toBeGreaterThan(1);
+    },
+  );
+
+  it.skipIf(process.platform === "win32")("is interrupted where it cannot write", async () => {
+    const args = ["record", model.path, "--every", "100ms", "-o", at("no/such/folder.json")];
     const recording = start(args);
     await sleep(4000);
     recording.kill("SIGINT");
-    expect((await recording.ended).code).toBe(130);
-    expect(JSON.parse(readFileSync(at("interrupted.json"), "utf8")).samples).toBeGreaterThan(1);
+    const { code, stderr } = await recording.ended;
+    expect(code).toBe(130);
+    expect(stderr).toContain("folder.json");
   });
 
   it("ends by itself after --for", async () => {

@@ -44,6 +44,7 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("in half a model's 
     options: object,
     env: Record<string, string>,
     skip: (why: string) => never,
+    takenShare = 0,
   ): Promise<Ended & { readonly cached: number; readonly limitBytes: number }> {
     const limitBytes = Math.floor(model.bytes / 2);
     // What is cached already is another group's, and costs this one nothing.
@@ -51,7 +52,8 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("in half a model's 
     const cgroup = makeMemoryCgroup(limitBytes);
     if (typeof cgroup === "string") return skip(cgroup);
     try {
-      const argument = { path: model.path, options };
+      const takenBytes = Math.floor(takenShare * limitBytes);
+      const argument = { path: model.path, options, takenBytes };
       const child = await runScript("budget", argument, { cgroup: cgroup.folder, env });
       expect(child).toMatchObject({ code: 0, signal: null });
       const ended = JSON.parse(child.stdout) as Ended;
@@ -101,6 +103,20 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("in half a model's 
     expect(core?.residentBytesAfter).toBeGreaterThanOrEqual(0.97 * (core?.plannedBytes ?? 0));
     expect(ended.cached).toBeGreaterThan(0.6 * ended.limitBytes);
     expect(ended.cached).toBeLessThanOrEqual(ended.limitBytes);
+  });
+
+  test("a budget of auto ends early where others take the memory meanwhile", async ({ skip }) => {
+    // The gate would skip the experts as a whole.
+    const options = { budget: "auto", gate: "always", reserveBytes: 16 * MIB, profile };
+    const ended = await fill(options, {}, skip, 0.4);
+    expect(ended).toMatchObject({ ran: true, code: "PREFAULT_OUT_OF_MEMORY" });
+    expect(ended.reason).toMatch(
+      /beside what was read, and the budget leaves 16\.00 MiB to others/,
+    );
+    const [core, experts] = ended.runs;
+    expect(core?.residentBytesAfter).toBeGreaterThanOrEqual(0.97 * (core?.plannedBytes ?? 0));
+    expect(experts?.residentBytesAfter).toBeGreaterThan(0.1 * ended.limitBytes);
+    expect(ended.cached).toBeLessThan(0.6 * ended.limitBytes);
   });
 
   test("without a budget the core alone is warmed, and the note says how to get more", async ({

@@ -93,6 +93,20 @@ onPosix("-hf", () => {
     expect((await read(line)).parts[0]?.path).toMatch(/home.*b\.gguf$/);
   });
 
+  test.each([
+    ["a draft model", ["server", "-m", "/models/m.gguf", "-hfd", "a/b"], 1],
+    ["llama-run's model", ["full", "llama-run", "hf://a/b"], 0],
+    ["llama-run's file", ["full", "llama-run", "huggingface://a/b/b.gguf"], 0],
+  ] as const)("%s in a cache that a container mounts", async (_, [tag, ...words], index) => {
+    const volumes = [`${at("home", ".cache")}:/root/.cache`, `${folder}:/models`];
+    const mounts = volumes.flatMap((volume) => ["-v", volume]);
+    const image = `ghcr.io/ggml-org/llama.cpp:${tag}`;
+    const { parts } = await read(["docker", "run", ...mounts, image, ...words]);
+    expect(parts[index]?.path).toBe(
+      at("home", ".cache", "huggingface", "hub", "models--a--b", "snapshots", "1", "b.gguf"),
+    );
+  });
+
   test("what is not there is an error that names the places and what there is", async () => {
     const env = { HF_HUB_CACHE: at("hub"), HOME: at("nowhere") };
     await expect(read(["llama-server", "-hf", "org/name:Q2_K"], env)).rejects.toMatchObject({
