@@ -14,7 +14,7 @@ const cage = `--import=${pathToFileURL("test/cage/preload.mjs")}`;
  */
 const HANDLES_MEMORY = [
   "test/native/*.test.ts",
-  ...["address-regions", "callers-stores", "early-populate", "mapped-model", "residency"].map(
+  ...["address-regions", "callers-stores", "early-populate", "mapped-model*", "residency"].map(
     (name) => `test/pool/${name}.test.ts`,
   ),
 ];

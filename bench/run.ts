@@ -2,6 +2,7 @@
  * `npm run bench -- --scope NAMES --json FILE`: measures, prints the tables, writes every sample.
  */
 import { writeFileSync } from "node:fs";
+import { KILL_SWITCHES } from "../src/kill-switch.ts";
 import { compileTools } from "./compile.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { describeMachine, isGuest } from "./machine.ts";
@@ -20,7 +21,7 @@ try {
 }
 
 // The product's kill switch would turn every sweep here into a skip.
-delete process.env["SHARPI_PREFAULT"];
+for (const name of KILL_SWITCHES) delete process.env[name];
 const startedAt = new Date().toISOString();
 const tools = await compileTools();
 const memory = new GuestMemory(tools, isGuest() === true);

@@ -5,6 +5,8 @@
  */
 export type { FoundMapping } from "../shims/index.ts";
 export { PrefaultError, type PrefaultErrorCode } from "./errors.ts";
+export type { ModelIdentity } from "./experts/identity.ts";
+export type { ExpertCounts } from "./experts/plan-experts.ts";
 export type { Profile } from "./experts/profile.ts";
 export { writeProfile } from "./experts/profile-json.ts";
 export { type ReadProfileOptions, readProfile } from "./experts/read-profile.ts";
@@ -44,6 +46,7 @@ export { type RecordOptions, recordProfile } from "./residency/record-profile.ts
 export {
   type FileResidency,
   type Residency,
+  type ResidencyOptions,
   residency,
   type TensorResidency,
 } from "./residency/residency.ts";

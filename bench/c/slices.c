@@ -29,7 +29,7 @@ static double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void *lane(void *unused) {
+static void *worker(void *unused) {
   (void)unused;
   char *buffer = malloc(PIECE);
   size_t at;
@@ -62,7 +62,7 @@ int main(int argc, char **argv) {
   pthread_t thread[MOST_THREADS];
   double started = now();
   for (int i = 0; i < threads; i++)
-    if (pthread_create(&thread[i], NULL, lane, NULL)) return 1;
+    if (pthread_create(&thread[i], NULL, worker, NULL)) return 1;
   for (int i = 0; i < threads; i++) pthread_join(thread[i], NULL);
   printf("{\"seconds\":%.6f,\"bytes\":%llu}\n", now() - started, (unsigned long long)bytes);
   return 0;

@@ -11,7 +11,7 @@ export interface ModelIdentity {
   readonly experts: number;
   /** Tensors of routed experts. To be read by people: how a converter divides them is no matter. */
   readonly tensors: number;
-  /** See {@link fingerprint}. */
+  /** Sixteen hexadecimal digits; the same for two models whose routers choose among the same experts. */
   readonly fingerprint: string;
 }
 

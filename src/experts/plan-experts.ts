@@ -15,6 +15,7 @@ export interface ExpertPlan {
   readonly unsliced: ExpertTensors["unsliced"];
 }
 
+/** How many routed experts are filled, and what they are good for. */
 export interface ExpertCounts {
   /** Experts in all layers. */
   readonly total: number;

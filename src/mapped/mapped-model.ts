@@ -12,7 +12,7 @@ import { emptyReport, type PrefaultReport } from "../run/report.ts";
 import { tensorRegion } from "../target/target.ts";
 import type { Memories } from "./memories.ts";
 
-/** A chunk of a tensor in a WebAssembly memory. */
+/** Where a tensor, or a part of one, lies in a WebAssembly memory. */
 export interface ArenaSpan {
   /** Shared: it can be sent to any worker, and a module that imports it computes in place. */
   readonly memory: WebAssembly.Memory;

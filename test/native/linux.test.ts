@@ -1,17 +1,6 @@
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readFileSync,
-  readSync,
-  statSync,
-  truncateSync,
-} from "node:fs";
-import { open } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   type DescribedFile,
@@ -21,11 +10,11 @@ import {
   SystemError,
 } from "../../shims/index.ts";
 import { sharedBuffer } from "../../src/control/arena-control.ts";
-import { fincore, hasFincore, writeDataFile } from "../helpers/data-file.ts";
-import { mappingsOf, until } from "../helpers/process-facts.ts";
-import { parseOutput, runChild } from "../helpers/run-child.ts";
+import { writeDataFile } from "../helpers/data-file.ts";
+import { mappingsOf } from "../helpers/process-facts.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
-import { expectNearly, looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
+import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
+import { factsOf } from "./facts-of.ts";
 
 const MIB = 1024 ** 2;
 const SIZE = 8 * MIB;
@@ -43,18 +32,9 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
   let facts: FileFacts;
   let file: DescribedFile;
 
-  async function factsOf(name: string): Promise<FileFacts> {
-    const handle = await open(name);
-    try {
-      return await shim.describeFile({ handle, path: name });
-    } finally {
-      await handle.close();
-    }
-  }
-
   beforeAll(async () => {
     shim = await loadShim();
-    facts = await factsOf(path);
+    facts = await factsOf(shim, path);
     base = shim.addressOf(sharedBuffer(memory));
   });
   beforeEach(() => {
@@ -217,118 +197,6 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
     });
   });
 
-  describe("residency", () => {
-    test.skipIf(!hasFincore)("agrees with fincore", looksAtPageCache, async () => {
-      readFileSync(path);
-      expectNearly(shim.residentBytes(file, 0, SIZE), fincore(path) ?? 0);
-      await evictAll();
-      readSync(fd, Buffer.alloc(MIB), 0, MIB, 3 * MIB);
-      const resident = shim.residentBytes(file, 0, SIZE);
-      expectNearly(resident, fincore(path) ?? 0);
-      expect(resident).toBeGreaterThan(0.9 * MIB);
-      expect(resident).toBeLessThan(SIZE);
-    });
-
-    test(
-      "by cachestat agrees with that by mincore, in any range, on any thread",
-      looksAtPageCache,
-      async () => {
-        await evictAll();
-        readSync(fd, Buffer.alloc(MIB), 0, MIB, 4 * MIB);
-        const { pageBytes } = shim;
-        const mapped = { ...file, facts: { ...facts, countsPages: false } };
-        for (const [offset, byteLength] of [
-          [0, SIZE],
-          [4 * MIB, pageBytes],
-          [4 * MIB - pageBytes, 2 * pageBytes],
-          [5 * MIB - 2 * pageBytes, MIB],
-          [0, pageBytes],
-        ] as const) {
-          const counted = shim.residentBytes(file, offset, byteLength);
-          expect(shim.residentBytes(mapped, offset, byteLength)).toBe(counted);
-          for (const each of [file, mapped]) {
-            expect(await shim.residentBytesInBackground(each, offset, byteLength)).toBe(counted);
-          }
-        }
-      },
-    );
-
-    test("of memory is known where all of it is mapped", looksAtPageCache, async () => {
-      readFileSync(path);
-      place(0, SIZE, 0);
-      const { pageBytes } = shim;
-      const at = (offset: number, byteLength: number) => {
-        return { address: base + BigInt(offset), byteLength };
-      };
-      expect(await shim.residentBytesAt([at(0, pageBytes), at(4 * MIB, MIB)])).toBe(
-        pageBytes + MIB,
-      );
-      expect(await shim.residentBytesAt([{ address: 0x1000n, byteLength: pageBytes }])).toBeNull();
-    });
-
-    test("is unknown where the file may not be mapped and pages are not counted", async () => {
-      const remote = { ...file, facts: { ...facts, countsPages: false, mayMap: false } };
-      expect(shim.residentBytes(remote, 0, SIZE)).toBeNull();
-      expect(await shim.residentBytesInBackground(remote, 0, SIZE)).toBeNull();
-    });
-
-    test("of no bytes is 0, not that of the whole file", () => {
-      readFileSync(path);
-      expect(shim.residentBytes(file, 0, 0)).toBe(0);
-    });
-
-    test("counts whole pages, the last one of a file included", looksAtPageCache, () => {
-      const ragged = writeDataFile(join(folder, "ragged"), 5000);
-      const own = openSync(ragged, "r");
-      readFileSync(ragged);
-      for (const countsPages of [true, false]) {
-        const asked = { fd: own, path: ragged, facts: { ...facts, countsPages } };
-        expect(shim.residentBytes(asked, 0, 8192)).toBe(8192);
-      }
-      closeSync(own);
-    });
-
-    test.skipIf(process.getuid?.() !== 0)("is unknown to someone who may not know", async () => {
-      const script = `
-        import { open } from "node:fs/promises";
-        import { loadShim } from "${import.meta.resolve("../../shims/index.ts")}";
-        const shim = await loadShim();
-        const handle = await open(process.argv[1]);
-        const address = shim.addressOf(new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true }).buffer);
-        shim.place(address, 4096, handle.fd, 0);
-        process.setgroups([]);
-        process.setgid(65534);
-        process.setuid(65534);
-        const facts = await shim.describeFile({ handle, path: process.argv[1] });
-        const file = { fd: handle.fd, path: process.argv[1], facts };
-        console.log(JSON.stringify([
-          facts.mayKnow,
-          shim.residentBytes(file, 0, 4096),
-          await shim.residentBytesInBackground(file, 0, 4096),
-          await shim.residentBytesAt([{ address, byteLength: 4096 }]),
-        ]));
-      `;
-      const child = await runChild(script, [path], { flags: ["--import", "tsx"] });
-      expect(parseOutput(child)).toEqual([false, null, null, null]);
-    });
-  });
-
-  describe("evict", () => {
-    test("drops what it is asked to, and nothing else", looksAtPageCache, async () => {
-      await evictAll();
-      readFileSync(path);
-      await shim.evict(fd, 4 * MIB, 4 * MIB);
-      expect(shim.residentBytes(file, 4 * MIB, 4 * MIB)).toBeLessThan(0.1 * MIB);
-      expect(shim.residentBytes(file, 0, 4 * MIB)).toBeGreaterThan(3.5 * MIB);
-    });
-
-    test("fails on what is no file", async () => {
-      await expect(shim.evict(-1, 0, MIB)).rejects.toThrow(
-        new SystemError(`posix_fadvise of ${MIB} bytes`, "EBADF"),
-      );
-    });
-  });
-
   test("counts the faults of a touch", () => {
     const before = shim.faults();
     place(0, SIZE, 0);
@@ -336,69 +204,6 @@ describe.skipIf(process.platform !== "linux")("the Linux shim", () => {
     for (let at = 0; at < SIZE; at += 4096) bytes[at];
     const after = shim.faults();
     expect(after.minor + after.major).toBeGreaterThan(before.minor + before.major);
-  });
-
-  describe("the lease", () => {
-    const leased = join(folder, "leased");
-    beforeEach(() => void writeDataFile(leased, MIB));
-
-    const withLease = async (act: (lease: { hold(): boolean; release(): void }) => unknown) => {
-      const own = openSync(leased, "r");
-      const lease = shim.openLease({ fd: own, path: leased, facts });
-      if (lease === null) throw new Error("no lease");
-      try {
-        await act(lease);
-      } finally {
-        lease.release();
-        lease.close();
-        closeSync(own);
-      }
-    };
-
-    test("cannot be held while someone has the file open for writing, and can be afterwards", () =>
-      withLease((lease) => {
-        const writer = openSync(leased, "r+");
-        expect(lease.hold()).toBe(false);
-        closeSync(writer);
-        expect(lease.hold()).toBe(true);
-      }));
-
-    test("can be held again and again, and by several at a time", () =>
-      withLease((first) =>
-        withLease((second) => {
-          for (let round = 0; round < 100; round++) {
-            expect(first.hold()).toBe(true);
-            expect(second.hold()).toBe(true);
-            first.release();
-            second.release();
-          }
-        }),
-      ));
-
-    test("makes another process that truncates wait, and its signal does no harm", () =>
-      withLease(async (lease) => {
-        expect(lease.hold()).toBe(true);
-        // `truncate` itself does not wait, but fails with EWOULDBLOCK.
-        const truncating = spawn("sh", ["-c", ': > "$0"', leased]);
-        const exit = once(truncating, "exit");
-        // Once the kernel says that the lease is being broken, the other one waits.
-        const { ino } = statSync(leased);
-        await until(
-          () => new RegExp(`LEASE\\s+BREAK.*:${ino} `).test(readFileSync("/proc/locks", "utf8")),
-          "the lease is being broken",
-        );
-        await sleep(50);
-        expect(statSync(leased).size).toBe(MIB);
-        lease.release();
-        expect(await exit).toEqual([0, null]);
-        expect(statSync(leased).size).toBe(0);
-      }));
-
-    test("does not keep readers away", () =>
-      withLease((lease) => {
-        expect(lease.hold()).toBe(true);
-        expect(readFileSync(leased)).toHaveLength(MIB);
-      }));
   });
 
   afterAll(() => {

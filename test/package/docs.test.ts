@@ -14,7 +14,7 @@ import { beforeAll, describe, expect, inject, it } from "vitest";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { consumerProject, npmInstall, packedTarball, TSC } from "./packed.ts";
 import { type Ended, ROOT, run, runNode, runOrThrow } from "./run.ts";
-import { notPrinted, type Snippet, sessionsOf, snippetsOf } from "./snippets.ts";
+import { differences, type Snippet, sessionsOf, snippetsOf } from "./snippets.ts";
 
 const GUIDES = readdirSync(join(ROOT, "docs/guides"))
   .filter((name) => name.endsWith(".md"))
@@ -135,7 +135,7 @@ describe("commands on the pages", () => {
   it.each(sessions)("%s prints what is shown", async (_, { command, shown }) => {
     const { code, stdout } = await shell(command);
     expect({ code, stdout }).toMatchObject({ code: 0 });
-    expect(notPrinted(shown, stdout), stdout).toEqual([]);
+    expect(differences(shown, stdout), stdout).toEqual([]);
   });
 });
 

@@ -54,16 +54,30 @@ function shape(line: string): string {
     .trim();
 }
 
-/** What of the shown lines was not printed, in this order. A line `…` stands for any lines. */
-export function notPrinted(shown: readonly string[], printed: string): string[] {
-  const lines = printed.split("\n").map(shape);
-  const missing: string[] = [];
+/**
+ * What differs between the shown lines and the printed ones: `-` a shown line that was not printed
+ * there, `+` a printed one that is not shown. A line `…` stands for any lines.
+ */
+export function differences(shown: readonly string[], printed: string): string[] {
+  const isSaid = (line: string) => line.trim() !== "";
+  const lines = printed.split("\n").filter(isSaid);
+  const different: string[] = [];
   let at = 0;
-  for (const line of shown) {
-    if (line.trim() === "…" || line.trim() === "") continue;
-    const found = lines.indexOf(shape(line), at);
-    if (found < 0) missing.push(line);
-    else at = found + 1;
+  let maySkip = false;
+  for (const line of shown.filter(isSaid)) {
+    if (line.trim() === "…") {
+      maySkip = true;
+      continue;
+    }
+    const found = lines.findIndex((each, index) => index >= at && shape(each) === shape(line));
+    if (found < 0) {
+      different.push(`- ${line}`);
+      continue;
+    }
+    if (!maySkip) different.push(...lines.slice(at, found).map((each) => `+ ${each}`));
+    at = found + 1;
+    maySkip = false;
   }
-  return missing;
+  if (!maySkip) different.push(...lines.slice(at).map((each) => `+ ${each}`));
+  return different;
 }

@@ -2,16 +2,13 @@ import { once } from "node:events";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { evict, type MappedModel, mapModel, openModel, planPass, prefault } from "prefault";
+import { type MappedModel, mapModel, openModel, planPass } from "prefault";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { loadShim } from "../../shims/index.ts";
 import { compileDotKernel, dotRows } from "../fixtures/dot-kernel.ts";
-import { descriptorsOf } from "../helpers/open-descriptors.ts";
-import { mappedInTables, privateBytes } from "../helpers/private-memory.ts";
+import { privateBytes } from "../helpers/private-memory.ts";
 import { mappingsOf } from "../helpers/process-facts.ts";
-import { runFixture } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
-import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
 import { type ModelKind, writeSyntheticModel } from "../models/synthetic-model.ts";
 import { writeSyntheticSafetensors } from "../models/synthetic-safetensors.ts";
 
@@ -226,54 +223,6 @@ describe.skipIf(process.platform !== "linux" || !canPlace)("a mapped model", () 
     expect(new Float32Array(memory.buffer, out, rows).slice()).toEqual(expected);
   });
 
-  test("keeps its own hands off the caller's part of a memory during a sweep", async () => {
-    const path = await small("scratch");
-    await evict(path);
-    await using model = await mapModel(path);
-    const { memory, scratch } = model.arena("token_embd.weight");
-    const bytes = new Uint8Array(memory.buffer, scratch.address, scratch.byteLength);
-    bytes.fill(0x5a);
-    const report = await model.prefault({ ...quiet, chunkBytes: 65_536 });
-    expect(report).toMatchObject({ ran: true, failures: [] });
-    expect(bytes.every((byte) => byte === 0x5a)).toBe(true);
-    const places = model.tensorNames.map((name) => model.arena(name).address);
-    expect(Math.min(...places)).toBeGreaterThanOrEqual(scratch.address + scratch.byteLength);
-  });
-
-  test(
-    "is swept in place: a reader finds every page in the page tables",
-    looksAtPageCache,
-    async () => {
-      const path = join(folder, "tables.gguf");
-      await writeSyntheticModel({ kind: "dense", path, targetBytes: 128 * MIB });
-      await evict(path);
-      await using swept = await mapModel(path);
-      const report = await swept.prefault(quiet);
-      expect(report).toMatchObject({ ran: true, failures: [] });
-      expect(report.residentBytesAfter ?? 0).toBeGreaterThan(mostOf(report.bytes));
-      const { size } = await stat(path);
-      expect(mappedInTables(path)).toBeGreaterThan(mostOf(size));
-      const inPlace = faultsOfReading(swept);
-      await swept.close();
-
-      // The page cache is as warm for this one, and its page tables are empty.
-      await using other = await mapModel(path);
-      expect(mappedInTables(path)).toBeLessThan(0.02 * size);
-      expect(faultsOfReading(other)).toBeGreaterThan(2 * inPlace + 32);
-      expect(inPlace).toBeLessThan(64);
-    },
-  );
-
-  function faultsOfReading(model: MappedModel): number {
-    const views = model.tensorNames.flatMap((name) => model.tensor(name).views);
-    let sum = 0;
-    const before = process.resourceUsage().minorPageFault;
-    for (const view of views) for (let at = 0; at < view.length; at += 4096) sum += view[at] ?? 0;
-    const faults = process.resourceUsage().minorPageFault - before;
-    expect(sum).toBeGreaterThan(0);
-    return faults;
-  }
-
   test("maps what a placement leaves on the CPU, and nothing else", async () => {
     const path = await small("placed");
     const placement = { gpuLayers: 2 };
@@ -298,97 +247,6 @@ describe.skipIf(process.platform !== "linux" || !canPlace)("a mapped model", () 
     for (const ask of [() => model.tensor("no.such"), () => model.arena("no.such")]) {
       expect(ask).toThrow(expect.objectContaining({ code: "PREFAULT_UNKNOWN_TENSOR" }));
     }
-  });
-
-  describe("that is closed", () => {
-    test("reads zeros in every worker, hundreds of times, and crashes none", async () => {
-      const path = join(folder, "closing.gguf");
-      await writeSyntheticModel({ kind: "dense", path, layers: 1 });
-      const counts = await runFixture("closing-models.ts", [path, "300"]);
-      expect(counts).toEqual({ shown: 300, zeros: 300 });
-    });
-
-    test("leaves no mapping and no descriptor behind", async () => {
-      const path = await small("left");
-      const model = await mapModel(path);
-      await model.prefault(quiet);
-      expect(mappingsOf(path).length).toBeGreaterThan(0);
-      await model.close();
-      expect(mappingsOf(path)).toEqual([]);
-      expect(descriptorsOf(path)).toBe(0);
-    });
-
-    test("is not of use any more", async () => {
-      const model = await mapModel(await small("closed"));
-      await model.close();
-      const closed = expect.objectContaining({ code: "PREFAULT_CLOSED" });
-      expect(() => model.tensor("token_embd.weight")).toThrow(closed);
-      expect(() => model.arena("token_embd.weight")).toThrow(closed);
-      await expect(model.prefault(quiet)).rejects.toEqual(closed);
-    });
-
-    test("may be closed again, also at the same time", async () => {
-      const path = await small("twice");
-      const model = await mapModel(path);
-      await Promise.all([model.close(), model.close(), model[Symbol.asyncDispose]()]);
-      await model.close();
-      expect(mappingsOf(path)).toEqual([]);
-    });
-
-    test("lets a sweep that is under way end first", async () => {
-      const path = await small("during");
-      await evict(path);
-      const model = await mapModel(path);
-      const order: string[] = [];
-      const sweeps = [0, 1].map(async () => {
-        const report = await model.prefault(quiet);
-        order.push("swept");
-        return report;
-      });
-      await model.close();
-      order.push("closed");
-      expect(order).toEqual(["swept", "swept", "closed"]);
-      for (const report of await Promise.all(sweeps)) {
-        expect(report).toMatchObject({ ran: true, failures: [] });
-      }
-      expect(mappingsOf(path)).toEqual([]);
-    });
-
-    test("is closed at the end of an `await using` block", async () => {
-      const path = await small("using");
-      {
-        await using model = await mapModel(path);
-        expect(model.tensorNames).not.toEqual([]);
-        expect(mappingsOf(path).length).toBeGreaterThan(0);
-      }
-      expect(mappingsOf(path)).toEqual([]);
-      expect(descriptorsOf(path)).toBe(0);
-    });
-
-    test("does not show its file to those who hold its memory when something else is swept", async () => {
-      const path = await small("next");
-      const model = await mapModel(path);
-      const [view] = model.tensor("token_embd.weight").views;
-      await model.close();
-      await evict(path);
-      const sweep = prefault(path, { ...quiet, gate: "always", onError: "throw" });
-      let seen = 0;
-      const look = setInterval(() => {
-        seen += view?.some((byte) => byte !== 0) ? 1 : 0;
-      }, 1);
-      await sweep;
-      clearInterval(look);
-      expect(seen).toBe(0);
-    });
-  });
-
-  test("leaves nothing behind when an option cannot be", async () => {
-    const path = await small("invalid");
-    await expect(mapModel(path, { gpuLayers: 1.5 })).rejects.toMatchObject({
-      code: "PREFAULT_INVALID_OPTION",
-    });
-    expect(mappingsOf(path)).toEqual([]);
-    expect(descriptorsOf(path)).toBe(0);
   });
 
   test("tells of a failed sweep in the report, and stays of use", async () => {

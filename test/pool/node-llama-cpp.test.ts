@@ -2,49 +2,22 @@ import { readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { evict, residency } from "prefault";
-import { type PrefaultReport, withPrefault } from "prefault/node-llama-cpp";
-import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { descriptorsOf } from "../helpers/open-descriptors.ts";
-import { mappingsOf, until } from "../helpers/process-facts.ts";
+import { residency } from "prefault";
+import { withPrefault } from "prefault/node-llama-cpp";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { BYTES, coldModels, loaded, watched } from "../helpers/load-beside.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
-import { writeSyntheticModel } from "../models/synthetic-model.ts";
 
 const MIB = 1024 ** 2;
-const BYTES = 64 * MIB;
 
 // The models are cold because they were evicted; what is swept is looked up in /proc.
 describe.skipIf(process.platform !== "linux")("a load with a prefault beside it", () => {
   const folder = temporaryFolder();
+  const coldModel = coldModels(folder);
   afterEach(() => {
     vi.unstubAllEnvs();
   });
-
-  async function coldModel(name: string, targetBytes = BYTES): Promise<string> {
-    const modelPath = join(folder, `${name}.gguf`);
-    await writeSyntheticModel({ kind: "dense", path: modelPath, layers: 4, targetBytes });
-    await evict(modelPath);
-    return modelPath;
-  }
-
-  /** What to give besides the load, and the reports that come of it. */
-  function watched() {
-    const reports: PrefaultReport[] = [];
-    const log: string[] = [];
-    const how = {
-      gate: "always",
-      onReport: (report: PrefaultReport) => void reports.push(report),
-      log: (line: string) => void log.push(line),
-    } as const;
-    const reported = async (count = 1) => {
-      await until(() => reports.length >= count, `${count} reports came`);
-      return reports;
-    };
-    return { how, log, reports, reported };
-  }
-
-  const loaded = { gpuLayers: 0, useMmap: true };
 
   test("gives what the load gives, and the model is resident", looksAtPageCache, async () => {
     const modelPath = await coldModel("all");
@@ -158,147 +131,6 @@ describe.skipIf(process.platform !== "linux")("a load with a prefault beside it"
     });
   });
 
-  describe("that fails", () => {
-    const failure = new Error("no such quantisation");
-
-    test.each([
-      ["at once", () => Promise.reject(failure)],
-      [
-        "before it has begun",
-        () => {
-          throw failure;
-        },
-      ],
-      [
-        "late",
-        async () => {
-          await sleep(100);
-          throw failure;
-        },
-      ],
-    ])("fails with its own error: %s", async (_, load) => {
-      const modelPath = await coldModel("failing");
-      const { how, reported } = watched();
-      const slow = { ...how, workers: 1 };
-      await expect(withPrefault({ modelPath, gpuLayers: 0 }, load, slow)).rejects.toBe(failure);
-      await reported();
-    });
-
-    test("stops the sweep", async () => {
-      const modelPath = await coldModel("stopped", 512 * MIB);
-      const { how, reported } = watched();
-      const failing = withPrefault(
-        { modelPath, gpuLayers: 0 },
-        async () => {
-          await until(() => mappingsOf(modelPath).length > 0, "the sweep began");
-          throw failure;
-        },
-        { ...how, workers: 1 },
-      );
-      await expect(failing).rejects.toBe(failure);
-      const [report] = await reported();
-      expect(report?.error).toMatchObject({ code: "PREFAULT_ABORTED", cause: failure });
-      expect((await residency(modelPath)).residentBytes).toBeLessThan(400 * MIB);
-      await until(() => descriptorsOf(modelPath) === 0, "the file was closed");
-      expect(mappingsOf(modelPath)).toEqual([]);
-    });
-  });
-
-  describe("does not fail", () => {
-    test.each([
-      ["the model is not there", { modelPath: "/nowhere/model.gguf" }, "PREFAULT_NOT_FOUND"],
-      ["a number of layers cannot be", { gpuLayers: 1.5 }, "PREFAULT_INVALID_OPTION"],
-    ])("because %s", async (_, options, code) => {
-      const modelPath = await coldModel("inert");
-      const { how, reported } = watched();
-      const given = { modelPath, gpuLayers: 1, ...options };
-      expect(await withPrefault(given, async () => loaded, how)).toBe(loaded);
-      expect(await reported()).toMatchObject([{ ran: false, error: { code } }]);
-    });
-
-    test("because an option of the sweep cannot be", async () => {
-      const modelPath = await coldModel("option");
-      const { how, reported } = watched();
-      const wrong = { ...how, workers: 0, onError: "throw" };
-      expect(await withPrefault({ modelPath }, async () => loaded, wrong)).toBe(loaded);
-      expect(await reported()).toMatchObject([{ error: { code: "PREFAULT_INVALID_OPTION" } }]);
-    });
-
-    test("because what takes the report throws", async () => {
-      const modelPath = await coldModel("throwing");
-      const warnings: string[] = [];
-      const note = (warning: Error) => warnings.push(warning.message);
-      process.on("warning", note);
-      onTestFinished(() => void process.off("warning", note));
-      const onReport = () => {
-        throw new Error("thrown by onReport");
-      };
-      const how = { log() {}, onReport };
-      expect(await withPrefault({ modelPath }, async () => loaded, how)).toBe(loaded);
-      await until(() => warnings.includes("thrown by onReport"), "the warning came");
-    });
-  });
-
-  describe("that is aborted", () => {
-    /** As node-llama-cpp does it: rejects with the signal's reason. */
-    const waitFor = (signal: AbortSignal | undefined) =>
-      new Promise<never>((_, reject) => {
-        if (signal?.aborted) reject(signal.reason);
-        signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-      });
-
-    test("stops with its sweep, and another load beside it goes on", async () => {
-      const [mine, other] = [await coldModel("mine", 256 * MIB), await coldModel("other")];
-      const controller = new AbortController();
-      const [first, second] = [watched(), watched()];
-      const aborted = withPrefault(
-        { modelPath: mine, gpuLayers: 0, loadSignal: controller.signal },
-        (merged) => waitFor(merged.loadSignal),
-        { ...first.how, workers: 1 },
-      );
-      const kept = withPrefault(
-        { modelPath: other, gpuLayers: 0, loadSignal: new AbortController().signal },
-        async () => {
-          await second.reported();
-          return loaded;
-        },
-        second.how,
-      );
-      await until(() => mappingsOf(mine).length > 0, "the sweep began");
-      const reason = new Error("the user closed the window");
-      controller.abort(reason);
-      await expect(aborted).rejects.toBe(reason);
-      expect(await first.reported()).toMatchObject([
-        { error: { code: "PREFAULT_ABORTED", cause: reason } },
-      ]);
-      expect(await kept).toBe(loaded);
-      const [report] = await second.reported();
-      expect(report).toMatchObject({ ran: true, failures: [] });
-      expect(report?.error).toBeUndefined();
-      expect((await residency(other)).residentBytes).toBeGreaterThan(mostOf(BYTES));
-    });
-
-    test("before it began sweeps nothing, and fails as the load fails", async () => {
-      const modelPath = await coldModel("never");
-      const { how, reported } = watched();
-      const loadSignal = AbortSignal.abort("too late");
-      const options = { modelPath, gpuLayers: 0, loadSignal };
-      const aborted = withPrefault(options, (merged) => waitFor(merged.loadSignal), how);
-      await expect(aborted).rejects.toBe("too late");
-      expect(await reported()).toMatchObject([{ ran: false, error: { code: "PREFAULT_ABORTED" } }]);
-    });
-
-    test("after it is done stops what is left of the sweep", async () => {
-      const modelPath = await coldModel("after", 256 * MIB);
-      const controller = new AbortController();
-      const { how, reported } = watched();
-      const options = { modelPath, gpuLayers: 0, loadSignal: controller.signal };
-      expect(await withPrefault(options, () => loaded, { ...how, workers: 1 })).toBe(loaded);
-      controller.abort();
-      expect(await reported()).toMatchObject([{ error: { code: "PREFAULT_ABORTED" } }]);
-    });
-  });
-
   test("stops the sweep when the loaded model holds a copy", async () => {
     const modelPath = await coldModel("copied", 256 * MIB);
     const { how, reported } = watched();
@@ -329,118 +161,6 @@ describe.skipIf(process.platform !== "linux")("a load with a prefault beside it"
     expect(report?.residentBytesAfter).toBeGreaterThan(mostOf(256 * MIB));
     expect(report?.seconds).toBeGreaterThan(0);
     expect(log).toEqual([expect.stringMatching(/^\[node-llama-cpp\] Pre-faulted 0\.25 GiB/)]);
-  });
-
-  describe("tells of the progress of both", () => {
-    const inOrder = (told: readonly number[]) => {
-      expect(told).toEqual([...told].sort((a, b) => a - b));
-      expect(new Set(told).size).toBe(told.length);
-      expect(Math.min(...told)).toBeGreaterThan(0);
-      expect(Math.max(...told)).toBeLessThanOrEqual(1);
-    };
-
-    test("as one number that never falls and ends with the load", async () => {
-      const modelPath = await coldModel("progress");
-      const { how, reported } = watched();
-      const told: number[] = [];
-      const options = {
-        modelPath,
-        gpuLayers: 0,
-        onLoadProgress: (share: number) => void told.push(share),
-      };
-      await withPrefault(
-        options,
-        async (merged) => {
-          await reported();
-          // The sweep is over, the load has said nothing: half of what there is.
-          expect(told.at(-1)).toBe(0.5);
-          for (const share of [0.1, 0.5, 0.4, 0.9, 1]) merged.onLoadProgress(share);
-          return loaded;
-        },
-        how,
-      );
-      inOrder(told);
-      expect(told.slice(-4)).toEqual([0.55, 0.75, 0.95, 1]);
-    });
-
-    test("and says nothing any more when the load is done", async () => {
-      const modelPath = await coldModel("silent");
-      const { how, reported } = watched();
-      const told: number[] = [];
-      const options = {
-        modelPath,
-        gpuLayers: 0,
-        onLoadProgress: (share: number) => void told.push(share),
-      };
-      await withPrefault(
-        options,
-        (merged) => {
-          merged.onLoadProgress(1);
-          return loaded;
-        },
-        how,
-      );
-      await reported();
-      expect(told).toEqual([1]);
-    });
-
-    test("and ends with 1 when the loader's last word comes late", async () => {
-      const modelPath = await coldModel("late-word");
-      const { how, reported } = watched();
-      const told: number[] = [];
-      const options = {
-        modelPath,
-        gpuLayers: 0,
-        onLoadProgress: (share: number) => void told.push(share),
-      };
-      await withPrefault(
-        options,
-        (merged) => {
-          setTimeout(() => merged.onLoadProgress(1), 1);
-          return loaded;
-        },
-        how,
-      );
-      expect(told).toEqual([1]);
-      await reported();
-      await sleep(10);
-      expect(told).toEqual([1]);
-    });
-
-    test("and does not lose a loaded model to a callback that throws", async () => {
-      const modelPath = await coldModel("throws");
-      const { how, reported } = watched();
-      const options = {
-        modelPath,
-        onLoadProgress: (_: number) => {
-          throw new Error("thrown by onLoadProgress");
-        },
-      };
-      // One parameter, so that the progress is merged.
-      expect(await withPrefault(options, (_) => loaded, how)).toBe(loaded);
-      await reported();
-    });
-
-    test("or of the load alone, which has options of its own", async () => {
-      const modelPath = await coldModel("own");
-      const { how, reported } = watched();
-      const told: number[] = [];
-      const options = {
-        modelPath,
-        gpuLayers: 0,
-        onLoadProgress: (share: number) => void told.push(share),
-      };
-      await withPrefault(
-        options,
-        async () => {
-          await reported();
-          for (const share of [0.25, 1]) options.onLoadProgress(share);
-          return loaded;
-        },
-        how,
-      );
-      expect(told).toEqual([0.25, 1]);
-    });
   });
 
   test("needs no node-llama-cpp: neither what runs nor its types import it", () => {

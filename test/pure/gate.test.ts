@@ -13,8 +13,8 @@ const ask = (question: Partial<GateQuestion>) =>
   });
 
 // The eight pure ones of the reference's twelve (`MmapPrefaultTests.cs`). What the four that sweep
-// ask is asked in `test/pool/prefault.test.ts`: of regions of any length, of a switch at 0, and of
-// more than the RAM.
+// ask is asked in `test/pool/prefault.test.ts`, of regions of any length, and in `test/pool/gate.test.ts`,
+// of a switch at 0 and of more than the RAM.
 describe("the reference's cases", () => {
   test("no bytes: no", () => {
     const { run, reason } = ask({ totalBytes: 0 });

@@ -1,34 +1,11 @@
-import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, sep } from "node:path";
+import { chmodSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openModels } from "../../../src/model/open-models.ts";
-import { ggufBytes, splitEntries, stringEntry, tensorInfo } from "../../helpers/gguf-bytes.ts";
-import { temporaryFolder } from "../../helpers/temporary-folder.ts";
+import { ggufBytes, splitEntries, tensorInfo } from "../../helpers/gguf-bytes.ts";
+import { imatrix, mmproj, model, opened, trees, under } from "./trees.ts";
 
-const root = temporaryFolder();
-let folders = 0;
-
-/** Writes files, with the folders that they lie in. @returns the folder of all */
-function tree(files: Readonly<Record<string, Buffer | string>>): string {
-  const folder = join(root, String(folders++));
-  mkdirSync(folder);
-  for (const [name, contents] of Object.entries(files)) {
-    const path = join(folder, name);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, contents);
-  }
-  return folder;
-}
-
-const model = (name = "t") =>
-  ggufBytes({
-    entries: [stringEntry("general.architecture", "llama")],
-    tensors: [tensorInfo({ name })],
-  });
-const ofType = (type: string, name: string) =>
-  ggufBytes({ entries: [stringEntry("general.type", type)], tensors: [tensorInfo({ name })] });
-const mmproj = ofType("mmproj", "v.patch_embd.weight");
-const imatrix = ofType("imatrix", "blk.0.attn_q.weight.in_sum2");
+const tree = trees();
 
 function safetensors(name: string): Buffer {
   const header = JSON.stringify({ [name]: { dtype: "F32", shape: [4], data_offsets: [0, 16] } });
@@ -36,15 +13,6 @@ function safetensors(name: string): Buffer {
   length.writeBigUInt64LE(BigInt(header.length));
   return Buffer.concat([length, Buffer.from(header), Buffer.alloc(16)]);
 }
-
-async function opened(...paths: string[]) {
-  const { models, failures, notes } = await openModels(paths);
-  const files = models.flatMap((each) => each.files.map(({ path }) => path));
-  return { models, files, failures, notes };
-}
-
-const under = (folder: string, files: readonly string[]) =>
-  files.map((path) => path.slice(folder.length + 1).replaceAll(sep, "/"));
 
 describe("a folder", () => {
   test("has its models and those of the folders below it", async () => {
@@ -122,7 +90,7 @@ describe("a folder", () => {
       code: "PREFAULT_NOT_FOUND",
       message: expect.stringMatching(/directory without models.*m\.gguf\.part is an unfinished/),
     });
-    await expect(openModels([join(root, "absent")])).rejects.toMatchObject({
+    await expect(openModels([join(tree({}), "absent")])).rejects.toMatchObject({
       code: "PREFAULT_NOT_FOUND",
       errno: "ENOENT",
     });
@@ -220,120 +188,6 @@ test("some of the shards of a safetensors model are said to be some", async () =
   const [one = "", two = ""] = [1, 2].map((no) => join(folder, `m-0000${no}-of-00002.safetensors`));
   expect((await opened(one)).notes).toEqual([expect.stringContaining("one of 2 shards")]);
   expect((await opened(one, two)).notes).toEqual([]);
-});
-
-describe("a Hugging Face cache", () => {
-  function cache(): string {
-    const folder = tree({
-      "hub/models--org--m/blobs/7eaf": model(),
-      "hub/models--org--m/blobs/9183": mmproj,
-      "hub/models--org--m/blobs/0ld0": model("old"),
-      "hub/models--org--m/refs/main": "fb58",
-      "hub/models--org--m/snapshots/fb58/Q4/x": "x",
-      "hub/models--org--m/snapshots/0000/x": "x",
-      "hub/version.txt": "1",
-    });
-    const repository = join(folder, "hub/models--org--m");
-    symlinkSync("../../../blobs/7eaf", join(repository, "snapshots/fb58/Q4/m.gguf"));
-    symlinkSync("../../blobs/9183", join(repository, "snapshots/fb58/mmproj.gguf"));
-    symlinkSync("../../blobs/0ld0", join(repository, "snapshots/0000/m.gguf"));
-    return folder;
-  }
-
-  test.each(["", "hub", "hub/models--org--m"])(
-    "is entered at %j by its current snapshot",
-    async (at) => {
-      const folder = cache();
-      const { files, notes } = await opened(join(folder, at));
-      expect(files.map((path) => path.replace(/.*snapshots./, ""))).toEqual([
-        "fb58/mmproj.gguf",
-        "fb58/Q4/m.gguf",
-      ]);
-      expect(notes).toContainEqual(expect.stringContaining("1 older snapshot was left out"));
-    },
-  );
-
-  test("has blobs, which are told by what is in them", async () => {
-    const blobs = join(cache(), "hub/models--org--m/blobs");
-    writeFileSync(join(blobs, "aaaa"), "a tokenizer, say");
-    writeFileSync(join(blobs, "bbbb.incomplete"), model());
-    const { files } = await opened(blobs);
-    expect(under(blobs, files)).toEqual(["0ld0", "7eaf", "9183"]);
-  });
-
-  test("of which a blob is gone says so", async () => {
-    const folder = cache();
-    rmSync(join(folder, "hub/models--org--m/blobs/7eaf"));
-    const { files, failures } = await opened(folder);
-    expect(files).toHaveLength(1);
-    expect(failures).toMatchObject([{ error: { code: "PREFAULT_NOT_FOUND" } }]);
-  });
-});
-
-describe("an Ollama store", () => {
-  const digest = (letter: string) => letter.repeat(64);
-  const layer = (type: string, letter: string) => ({
-    mediaType: `application/vnd.ollama.image.${type}`,
-    digest: `sha256:${digest(letter)}`,
-  });
-  const manifest = (...layers: object[]) => JSON.stringify({ schemaVersion: 2, layers });
-  const store = () =>
-    tree({
-      [`models/blobs/sha256-${digest("a")}`]: model(),
-      [`models/blobs/sha256-${digest("b")}`]: mmproj,
-      [`models/blobs/sha256-${digest("c")}`]: "a template",
-      "models/manifests/registry.ollama.ai/library/m/latest": manifest(
-        layer("template", "c"),
-        layer("projector", "b"),
-        layer("model", "a"),
-      ),
-      "models/manifests/hf.co/org/n/Q4_K_M": manifest(layer("model", "a")),
-      "models/manifests/registry.ollama.ai/library/gone/latest": manifest(layer("model", "d")),
-    });
-
-  test.each(["", "models"])("entered at %j has what its manifests name, each once", async (at) => {
-    const folder = store();
-    const { files, failures } = await opened(join(folder, at));
-    expect(files.map((path) => basename(path))).toEqual([
-      `sha256-${digest("a")}`,
-      `sha256-${digest("b")}`,
-    ]);
-    expect(failures).toMatchObject([{ error: { code: "PREFAULT_MISSING_SHARD" } }]);
-  });
-
-  test("has a model of the cloud in a note", async () => {
-    const folder = tree({
-      [`models/blobs/sha256-${digest("a")}`]: model(),
-      "models/manifests/registry.ollama.ai/library/m/latest": manifest(layer("model", "a")),
-      "models/manifests/registry.ollama.ai/library/m/cloud": manifest(layer("template", "c")),
-    });
-    const { models, failures, notes } = await opened(folder);
-    expect({ count: models.length, failures }).toEqual({ count: 1, failures: [] });
-    expect(notes).toEqual([expect.stringContaining("names no weights")]);
-  });
-
-  test("may be laid out as Docker's is", async () => {
-    const folder = tree({
-      [`models/blobs/sha256/${digest("a")}`]: model(),
-      [`models/manifests/sha256/${digest("e")}`]: manifest({
-        mediaType: "application/vnd.docker.ai.gguf.v3",
-        digest: `sha256:${digest("a")}`,
-      }),
-    });
-    expect((await opened(folder)).files).toHaveLength(1);
-    expect((await opened(join(folder, "models/blobs"))).files).toHaveLength(1);
-  });
-
-  test("has its blobs, which are told by what is in them", async () => {
-    const blobs = join(store(), "models/blobs");
-    expect((await opened(blobs)).files).toHaveLength(2);
-  });
-
-  test("leads from a manifest to the model and its projector", async () => {
-    const path = join(store(), "models/manifests/registry.ollama.ai/library/m/latest");
-    const { models } = await opened(path);
-    expect(models.map(({ kind }) => kind)).toEqual(["model", "mmproj"]);
-  });
 });
 
 describe("several operands", () => {
