@@ -35,6 +35,9 @@ const PROFILED_TOKENS = 60;
 const PROMPT = "a page fault is";
 const GIB = 1024 ** 3;
 
+/** The context of this server takes less than the default. */
+const RESERVE_BYTES = 64 * 1024 ** 2;
+
 /** Which part of a model is compared with which. */
 export interface Comparison {
   readonly id: string;
@@ -77,8 +80,14 @@ export async function compareServers(bench: Bench, comparison: Comparison): Prom
     {
       name: WITH,
       more: {
-        env: { BENCH_WITH_PREFAULT: JSON.stringify({ budget: "auto", profile }) },
-        whenHealthy: isWarm(/experts\] /),
+        env: {
+          BENCH_WITH_PREFAULT: JSON.stringify({
+            budget: "auto",
+            profile,
+            reserveBytes: RESERVE_BYTES,
+          }),
+        },
+        whenHealthy: isWarm(/\[node-llama-cpp\] /),
       },
     },
   ];
