@@ -2,7 +2,7 @@
  * The environment variables that turn a prefault off (`0`) or force it (`1`). The first is the
  * package's own name; the second is the one the reference implementation uses.
  */
-export const KILL_SWITCHES = ["PREFAULT", "SHARPI_PREFAULT"] as const;
+const KILL_SWITCHES = ["PREFAULT", "SHARPI_PREFAULT"] as const;
 
 /** The setting of the environment, and the variable that has it. */
 export interface KillSwitch {

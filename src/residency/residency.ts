@@ -60,7 +60,7 @@ export interface Residency {
 }
 
 /** Cells of a file's map: what fits a line of a terminal. */
-export const MAP_CELLS = 64;
+const MAP_CELLS = 64;
 
 /**
  * What of a target is in the page cache right now. A snapshot: nothing keeps the pages there. Memory
