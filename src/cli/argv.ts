@@ -17,28 +17,15 @@ const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["--pass", "--engine"],
 ]);
 
-/** Flags of ours whose value may look like anything. */
-const TAKES_VALUE: ReadonlySet<string> = new Set([
-  "--n-gpu-layers",
-  "--n-cpu-moe",
-  "--n-cpu-ffn",
-  "--override-tensor",
-  "--model",
-  "--engine",
-  "--budget",
-  "--reserve",
-  "--profile",
-  "--output",
-  "-o",
-  "--every",
-  "--for",
-  "--gate",
-  "--workers",
-  "--strategy",
-]);
-
 /** Flags without a value, which people also write before the command. */
 const SPOKEN_FIRST: ReadonlySet<string> = new Set(["--json", "--quiet", "-q", "--no-progress"]);
+
+/** What of our own command has to be known to divide the arguments. */
+export interface OwnWords {
+  readonly commands: readonly string[];
+  /** Flags whose value may look like anything. */
+  readonly takesValue: ReadonlySet<string>;
+}
 
 /** What was given, in the parts that are read in different ways. */
 export interface Arguments {
@@ -51,29 +38,25 @@ export interface Arguments {
 /**
  * Divides the arguments. What follows `--` is an engine's command line when it begins like one, and
  * names of files in every other case: `xargs -0 prefault warm --` hands over files.
- *
- * @param commands the names of our commands
  */
-export async function readArguments(
-  given: readonly string[],
-  commands: readonly string[],
-): Promise<Arguments> {
+export async function readArguments(given: readonly string[], words: OwnWords): Promise<Arguments> {
+  const { commands, takesValue } = words;
   const end = given.indexOf("--");
   if (end < 0) {
     // npm exec takes the first -- for itself.
-    const start = firstOperand(given, commands);
+    const start = firstOperand(given, words);
     const line = given.slice(start);
     const isLine = startsCommand(line, process.env) && !(await exists(line[0] ?? ""));
-    if (!isLine) return { own: normalize(given), line: undefined };
-    return { own: normalize(given.slice(0, start)), line };
+    if (!isLine) return { own: normalize(given, takesValue), line: undefined };
+    return { own: normalize(given.slice(0, start), takesValue), line };
   }
   const before = given.slice(0, end);
   const after = given.slice(end + 1);
   const [command = ""] = before.filter((word) => !SPOKEN_FIRST.has(word));
   if (await isCommandLine(after, commands.includes(command))) {
-    return { own: normalize(before), line: after };
+    return { own: normalize(before, takesValue), line: after };
   }
-  const own = normalize(before);
+  const own = normalize(before, takesValue);
   if (after.length === 0) return { own, line: undefined };
   // Without a command the first file would be taken for one when it is called like it.
   const isNamed = commands.includes(own[0] ?? "");
@@ -90,12 +73,12 @@ async function isCommandLine(words: readonly string[], hasCommand: boolean): Pro
 }
 
 /** Where the first word stands that is neither our command, nor a flag, nor a flag's value. */
-function firstOperand(given: readonly string[], commands: readonly string[]): number {
+function firstOperand(given: readonly string[], { commands, takesValue }: OwnWords): number {
   let hasCommand = false;
   for (let at = 0; at < given.length; at++) {
     const word = given[at] ?? "";
     if (word.startsWith("-")) {
-      if (TAKES_VALUE.has(longForm(word))) at += 1;
+      if (takesValue.has(longForm(word))) at += 1;
     } else if (!hasCommand && commands.includes(word)) {
       hasCommand = true;
     } else {
@@ -105,7 +88,7 @@ function firstOperand(given: readonly string[], commands: readonly string[]): nu
   return given.length;
 }
 
-function normalize(words: readonly string[]): string[] {
+function normalize(words: readonly string[], takesValue: ReadonlySet<string>): string[] {
   const first = words.findIndex((word) => !SPOKEN_FIRST.has(word));
   const given = first > 0 ? [...words.slice(first), ...words.slice(0, first)] : words;
   const normal: string[] = [];
@@ -113,7 +96,7 @@ function normalize(words: readonly string[]): string[] {
     const flag = longForm(given[at] ?? "");
     normal.push(flag);
     // A value is not a flag, whatever it looks like: `-ot -m=CPU`.
-    if (TAKES_VALUE.has(flag) && at + 1 < given.length) normal.push(given[++at] ?? "");
+    if (takesValue.has(flag) && at + 1 < given.length) normal.push(given[++at] ?? "");
   }
   return normal;
 }

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { Command, CommanderError, Help, type Option } from "commander";
 import { asPrefaultError, PrefaultError } from "../errors.ts";
 import { KILL_SWITCH } from "../gate.ts";
-import { readArguments } from "./argv.ts";
+import { type OwnWords, readArguments } from "./argv.ts";
 import { evict } from "./evict.ts";
 import {
   addBudgetFlags,
@@ -68,8 +68,6 @@ Exit status:
   2    wrong usage
   130  interrupted; 0 where record has written what it saw until then`;
 
-const COMMANDS = ["warm", "plan", "status", "evict", "record"];
-
 /** Runs the command with the arguments that follow its name. @returns what to exit with */
 export async function runProgram(
   given: readonly string[],
@@ -85,7 +83,7 @@ export async function runProgram(
     exitCode = exitCodeAfter(printResult(result, json), result);
   });
   try {
-    const read = await readArguments(given, COMMANDS);
+    const read = await readArguments(given, wordsOf(program));
     line = read.line;
     await program.parseAsync([...read.own], { from: "user" });
     return exitCode;
@@ -93,6 +91,16 @@ export async function runProgram(
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.done;
     return exitCodeAfter(printResult(failure(asUsageError(thrown)), json), {});
   }
+}
+
+/** The names of the commands, and every flag of theirs that takes a value. */
+function wordsOf({ commands }: Command): OwnWords {
+  const valued = commands.flatMap(({ options }) => options.filter(({ required }) => required));
+  const names = valued.flatMap(({ long, short }) => [long, short]).filter((name) => name != null);
+  return {
+    commands: commands.map((command) => command.name()),
+    takesValue: new Set(names),
+  };
 }
 
 type Action = (files: string[], flags: Flags & PlacementFlags) => Promise<void>;
