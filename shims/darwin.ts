@@ -32,7 +32,7 @@ const RLIMIT_MEMLOCK = 6; // sys/resource.h
 const MOST_ADVISED_BYTES = 2 ** 31 - 1;
 
 /** The calls that only macOS needs. */
-export function bindDarwinCalls() {
+function bindDarwinCalls() {
   return {
     // Variadic as in fcntl.h: on Apple silicon variadic arguments are passed on the stack.
     fcntl: bindExtra<

@@ -7,8 +7,6 @@ export interface DescribedFile {
 
 /** What a system says of an open file. */
 export interface FileFacts {
-  /** `f_type` of statfs(2); `null` where the system does not tell, and on systems that have none. */
-  readonly fsType: number | null;
   /**
    * Whether the file lies on a device of this machine, where a failing read ends with an error. Another
    * machine or program may never answer. True on systems that do not tell.
@@ -33,7 +31,6 @@ export interface FileFacts {
 
 /** For systems that tell nothing, and on which all files are mapped or read like local ones. */
 export const UNKNOWN_FACTS: FileFacts = {
-  fsType: null,
   isLocal: true,
   isRotational: false,
   readAheadBytes: null,

@@ -54,7 +54,6 @@ export async function describeFile(
   const mount = await mountOf(handle, machine.root);
   const isLocal = await isOnThisMachine(fsType, dev, mount);
   return {
-    fsType,
     isLocal,
     mayKnow: fsType !== HUGETLBFS && (await mayKnow(uid, name)),
     mayMap: isLocal || fsType === FUSE,

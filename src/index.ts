@@ -10,6 +10,7 @@ export type { ExpertCounts } from "./experts/plan-experts.ts";
 export type { Profile } from "./experts/profile.ts";
 export { writeProfile } from "./experts/profile-json.ts";
 export { type ReadProfileOptions, readProfile } from "./experts/read-profile.ts";
+export type { FailureReport } from "./fill/failure.ts";
 export type { FillStrategy } from "./fill/fill-task.ts";
 export { type Gate, type GateAnswer, type GateQuestion, shouldRun } from "./gate.ts";
 export { type MapModelOptions, mapModel } from "./mapped/map-model.ts";
@@ -62,5 +63,4 @@ export {
 export type { ServerSession } from "./server/session.ts";
 export type { PrefaultProgress } from "./sweep/job.ts";
 export type { Strategy } from "./sweep/strategy.ts";
-export type { FailureReport } from "./target/failure-report.ts";
 export type { Target } from "./target/target.ts";

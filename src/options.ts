@@ -175,7 +175,7 @@ export function resolveOptions(given: PrefaultOptions = {}): ResolvedOptions {
 }
 
 /** @throws {@link PrefaultError} `PREFAULT_INVALID_OPTION` for anything but an object */
-export function expectOptions(given: object): void {
+function expectOptions(given: object): void {
   if (typeof given === "object" && given !== null && !Array.isArray(given)) return;
   throw invalid("options", "an object", given);
 }
@@ -211,7 +211,7 @@ export function signalOf(given: {
 }
 
 /** The line is lost where stderr is closed; that is no reason to end the process. */
-export function toStderr(line: string): void {
+function toStderr(line: string): void {
   const { stderr } = process;
   const ignore = () => {};
   // A stream with nobody to hear of its error throws it at the process.

@@ -1,6 +1,6 @@
 import { exists } from "../file/exists.ts";
 import { namesModel, startsCommand } from "../launch/index.ts";
-import { firstOperand, normalize, SPOKEN_FIRST } from "./words.ts";
+import { firstOperand, normalize, type OwnWords, SPOKEN_FIRST } from "./words.ts";
 
 /** What was given, in the parts that are read in different ways. */
 export interface Arguments {
@@ -13,29 +13,25 @@ export interface Arguments {
 /**
  * Divides the arguments. What follows `--` is an engine's command line when it begins like one, and
  * names of files in every other case: `xargs -0 prefault warm --` hands over files.
- *
- * @param commands the names of our commands
  */
-export async function readArguments(
-  given: readonly string[],
-  commands: readonly string[],
-): Promise<Arguments> {
+export async function readArguments(given: readonly string[], words: OwnWords): Promise<Arguments> {
+  const { commands, takesValue } = words;
   const end = given.indexOf("--");
   if (end < 0) {
     // npm exec takes the first -- for itself.
-    const start = firstOperand(given, commands);
+    const start = firstOperand(given, words);
     const line = given.slice(start);
     const isLine = startsCommand(line, process.env) && !(await exists(line[0] ?? ""));
-    if (!isLine) return { own: normalize(given), line: undefined };
-    return { own: normalize(given.slice(0, start)), line };
+    if (!isLine) return { own: normalize(given, takesValue), line: undefined };
+    return { own: normalize(given.slice(0, start), takesValue), line };
   }
   const before = given.slice(0, end);
   const after = given.slice(end + 1);
   const [command = ""] = before.filter((word) => !SPOKEN_FIRST.has(word));
   if (await isCommandLine(after, commands.includes(command))) {
-    return { own: normalize(before), line: after };
+    return { own: normalize(before, takesValue), line: after };
   }
-  const own = normalize(before);
+  const own = normalize(before, takesValue);
   if (after.length === 0) return { own, line: undefined };
   // Without a command the first file would be taken for one when it is called like it.
   const isNamed = commands.includes(own[0] ?? "");

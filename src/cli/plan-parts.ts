@@ -44,3 +44,7 @@ function wholeReason(model: Model, { name }: Tensor): string {
   const part = model.format === "gguf" ? partOf(parseTensorName(name).role) : "weights";
   return `${part}, of the whole file`;
 }
+
+export function bytesOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, part) => sum + part.byteLength, 0);
+}

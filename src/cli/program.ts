@@ -20,6 +20,7 @@ import { runCommand } from "./run/arguments.ts";
 import { status } from "./status.ts";
 import { asUsageError } from "./usage-error.ts";
 import { warm } from "./warm.ts";
+import { wordsOf } from "./words.ts";
 
 type Run = (
   files: readonly string[],
@@ -71,8 +72,6 @@ Exit status:
   2    wrong usage
   130  interrupted; 0 where record has written what it saw until then`;
 
-const COMMANDS = ["warm", "plan", "status", "evict", "record", "run"];
-
 /** Runs the command, and sets what this process exits with. The first Ctrl-C is an abort. */
 export async function main(given: readonly string[]): Promise<void> {
   const interrupts = catchInterrupts();
@@ -98,7 +97,7 @@ export async function runProgram(
     exitCode = exitCodeAfter(printResult(result, json), result);
   });
   try {
-    const read = await readArguments(given, COMMANDS);
+    const read = await readArguments(given, wordsOf(program.commands));
     line = read.line;
     await program.parseAsync([...read.own], { from: "user" });
     return exitCode;

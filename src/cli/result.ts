@@ -1,5 +1,5 @@
 import { PrefaultError } from "../errors.ts";
-import type { FailureReport } from "../target/failure-report.ts";
+import type { FailureReport } from "../fill/failure.ts";
 import { type Paint, painter } from "./paint.ts";
 import { printable } from "./text.ts";
 

@@ -1,3 +1,5 @@
+import type { Command } from "commander";
+
 /**
  * llama.cpp's flags of one dash and several letters would be read as bundles of one-letter flags, so
  * they are turned into their long forms before anything is parsed.
@@ -14,27 +16,6 @@ const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["--pass", "--engine"],
 ]);
 
-/** Flags of ours whose value may look like anything. */
-const TAKES_VALUE: ReadonlySet<string> = new Set([
-  "--n-gpu-layers",
-  "--n-cpu-moe",
-  "--n-cpu-ffn",
-  "--override-tensor",
-  "--model",
-  "--engine",
-  "--budget",
-  "--reserve",
-  "--profile",
-  "--output",
-  "-o",
-  "--every",
-  "--for",
-  "--gate",
-  "--workers",
-  "--strategy",
-  "--after",
-]);
-
 /** Flags without a value, which people also write before the command. */
 export const SPOKEN_FIRST: ReadonlySet<string> = new Set([
   "--json",
@@ -43,13 +24,27 @@ export const SPOKEN_FIRST: ReadonlySet<string> = new Set([
   "--no-progress",
 ]);
 
+/** What of our own command has to be known to divide the arguments. */
+export interface OwnWords {
+  readonly commands: readonly string[];
+  /** Flags whose value may look like anything. */
+  readonly takesValue: ReadonlySet<string>;
+}
+
+/** What the parser says of commands and their flags. */
+export function wordsOf(commands: readonly Command[]): OwnWords {
+  const valued = commands.flatMap(({ options }) => options.filter(({ required }) => required));
+  const names = valued.flatMap(({ long, short }) => [long, short]).filter((name) => name != null);
+  return { commands: commands.map((command) => command.name()), takesValue: new Set(names) };
+}
+
 /** Where the first word stands that is neither our command, nor a flag, nor a flag's value. */
-export function firstOperand(given: readonly string[], commands: readonly string[]): number {
+export function firstOperand(given: readonly string[], { commands, takesValue }: OwnWords): number {
   let hasCommand = false;
   for (let at = 0; at < given.length; at++) {
     const word = given[at] ?? "";
     if (word.startsWith("-")) {
-      if (TAKES_VALUE.has(longForm(word))) at += 1;
+      if (takesValue.has(longForm(word))) at += 1;
     } else if (!hasCommand && commands.includes(word)) {
       hasCommand = true;
     } else {
@@ -60,7 +55,7 @@ export function firstOperand(given: readonly string[], commands: readonly string
 }
 
 /** Puts flags that were spoken first behind the command, and turns short forms into long ones. */
-export function normalize(words: readonly string[]): string[] {
+export function normalize(words: readonly string[], takesValue: ReadonlySet<string>): string[] {
   const first = words.findIndex((word) => !SPOKEN_FIRST.has(word));
   const given = first > 0 ? [...words.slice(first), ...words.slice(0, first)] : words;
   const normal: string[] = [];
@@ -68,7 +63,7 @@ export function normalize(words: readonly string[]): string[] {
     const flag = longForm(given[at] ?? "");
     normal.push(flag);
     // A value is not a flag, whatever it looks like: `-ot -m=CPU`.
-    if (TAKES_VALUE.has(flag) && at + 1 < given.length) normal.push(given[++at] ?? "");
+    if (takesValue.has(flag) && at + 1 < given.length) normal.push(given[++at] ?? "");
   }
   return normal;
 }

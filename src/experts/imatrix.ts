@@ -27,9 +27,6 @@ const SUMS = ".in_sum2";
 /** GGML's number of F32, the one type an imatrix has. */
 const F32 = 0;
 
-/** ggml.h, `GGUF_DEFAULT_ALIGNMENT`. */
-const DEFAULT_ALIGNMENT = 32;
-
 /** Whose counts are taken where they differ: as a rule they do not. */
 const PREFERENCE: readonly ExpertPart[] = ["gate", "up", "down", "gate_up", "other"];
 
@@ -54,9 +51,8 @@ export async function readImatrix(
   if (signal?.aborted === true) throw abortError(signal);
   const tensors = countTensors(header, path, fileBytes);
   const buffers = await readRanges(handle, tensors, signal);
-  const isLittleEndian = await readsLittleEndian(handle);
   const counted = tensors.map((tensor, index) => {
-    return { ...tensor, counts: countsOf(buffers[index], tensor, isLittleEndian, path) };
+    return { ...tensor, counts: countsOf(buffers[index], tensor, header.littleEndian, path) };
   });
   const { weights, notes } = rowsOf(counted, path);
   return {
@@ -112,7 +108,7 @@ interface CountTensor {
 }
 
 function countTensors(header: GgufHeader, path: string, fileBytes: number): CountTensor[] {
-  const start = dataOffset(header, path);
+  const start = BigInt(Math.ceil(header.end / header.alignment) * header.alignment);
   const found: CountTensor[] = [];
   let cells = 0;
   for (const info of header.tensors) {
@@ -161,31 +157,16 @@ function matricesOf({ name, shape, type }: GgufTensorInfo, path: string): number
   throw invalidProfile(path, `${name} has the shape [${shape.join(", ")}] and the type ${type}`);
 }
 
-function dataOffset({ metadata, end }: GgufHeader, path: string): bigint {
-  const alignment = metadata["general.alignment"] ?? DEFAULT_ALIGNMENT;
-  if (typeof alignment === "number" && alignment >= 1 && Number.isInteger(Math.log2(alignment))) {
-    return BigInt(Math.ceil(end / alignment) * alignment);
-  }
-  throw invalidProfile(path, `its general.alignment is ${String(alignment).slice(0, 40)}`);
-}
-
-/** The header's reader finds out the byte order and keeps it to itself: version 1 to 3 tells. */
-async function readsLittleEndian(handle: FileHandle): Promise<boolean> {
-  const version = Buffer.alloc(2);
-  await handle.read(version, 0, 2, 4);
-  return version.readUInt16LE() !== 0;
-}
-
 function countsOf(
   bytes: Uint8Array | undefined,
   { tensor, experts }: CountTensor,
-  isLittleEndian: boolean,
+  littleEndian: boolean,
   path: string,
 ): Float64Array {
   if (bytes === undefined) throw invalidProfile(path, `${tensor}${COUNTS} could not be read whole`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Float64Array.from({ length: experts }, (_, expert) => {
-    const count = view.getFloat32(4 * expert, isLittleEndian);
+    const count = view.getFloat32(4 * expert, littleEndian);
     if (isWeight(count)) return count;
     throw invalidProfile(path, `${tensor}${COUNTS} says ${count} of expert ${expert}`);
   });

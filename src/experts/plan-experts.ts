@@ -2,7 +2,7 @@ import type { Model, Tensor } from "../model/model.ts";
 import { expertsUsed } from "./counts.ts";
 import type { Profile } from "./profile.ts";
 import { type Budget, type Selection, selectExperts } from "./select.ts";
-import { type ExpertTensors, expertSlices } from "./slices.ts";
+import { expertSlices } from "./slices.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
 export interface ExpertPlan {
@@ -11,8 +11,6 @@ export interface ExpertPlan {
   readonly verdict: Verdict;
   /** For the report. */
   readonly experts: ExpertCounts;
-  /** Whose tensors belong to the core. */
-  readonly unsliced: ExpertTensors["unsliced"];
 }
 
 /** How many routed experts are filled, and what they are good for. */
@@ -39,14 +37,14 @@ export function planExperts(
   budget: Budget,
   tensors: readonly Tensor[] = model.tensors,
 ): ExpertPlan {
-  const { layers, unsliced } = expertSlices(model, tensors);
+  const { layers } = expertSlices(model, tensors);
   const wanted = selectExperts(layers, profile, budget);
   const verdict = judge({ layers, profile, budget, selection: wanted, used: expertsUsed(model) });
   const isNone = verdict.worth === "core only";
   const selection = isNone ? withoutAny(wanted) : wanted;
   const coverage = isNone && verdict.coverage !== null ? 0 : verdict.coverage;
   const experts = { total: wanted.total, whole: selection.chosen.length, coverage };
-  return { selection, verdict, experts, unsliced };
+  return { selection, verdict, experts };
 }
 
 function withoutAny({ total, bytes, leftOutBytes }: Selection): Selection {

@@ -6,16 +6,20 @@ import type { FileSource } from "../file/open-file.ts";
 import { MemoryRanShort } from "../memory/memory-watch.ts";
 import { type Chunk, FileShrank, FillFailed } from "./filler.ts";
 
-/** A failure as plain data: an error loses its class when it is sent to another thread. */
-export interface FillFailure {
-  readonly code: PrefaultErrorCode;
-  readonly message: string;
-  readonly errno: string | undefined;
+/**
+ * A range that could not be filled, or a file that could not be opened: of that, zero bytes at 0. Plain data,
+ * since an error loses its class when it is sent to another thread.
+ */
+export interface FailureReport {
   readonly path: string;
   /** Bytes from the start of the file. */
   readonly offset: number;
   /** Bytes that were not made resident. */
   readonly byteLength: number;
+  readonly code: PrefaultErrorCode;
+  readonly errno: string | undefined;
+  /** What went wrong, in words. */
+  readonly message: string;
 }
 
 /**
@@ -29,21 +33,15 @@ export function describeFailure(
   chunk: Chunk,
   file: FileSource | undefined,
   fileBytes = file === undefined ? 0 : fstatSync(file.fd).size,
-): FillFailure {
+): FailureReport {
   if (error instanceof MemoryRanShort) return describeOutOfMemory(error.message, chunk, file);
   const path = file?.path ?? "";
   // POPULATE_READ fails with EFAULT both past the end of a file that shrank and on a failed read.
   if (error instanceof FileShrank || fileBytes < (file?.byteLength ?? 0)) {
     const { offset, byteLength } = chunk;
     const message = `${path} shrank from ${file?.byteLength} to ${fileBytes} bytes while it was read`;
-    return {
-      code: "PREFAULT_FILE_CHANGED",
-      message,
-      errno: undefined,
-      path,
-      offset,
-      byteLength,
-    };
+    const code = "PREFAULT_FILE_CHANGED";
+    return { path, offset, byteLength, code, errno: undefined, message };
   }
   const { offset, errno } = locate(error, chunk, file);
   const byteLength = chunk.offset + chunk.byteLength - offset;
@@ -51,7 +49,7 @@ export function describeFailure(
   const from = file === undefined ? `0x${offset.toString(16)}` : `byte ${offset}`;
   const why = errno ?? messageOf(error);
   const message = `${what} could not be filled at ${from}: ${why}`;
-  return { code: "PREFAULT_READ_FAILED", message, errno, path, offset, byteLength };
+  return { path, offset, byteLength, code: "PREFAULT_READ_FAILED", errno, message };
 }
 
 interface Place {
@@ -94,8 +92,9 @@ export function describeOutOfMemory(
   why: string,
   { offset, byteLength }: Chunk,
   file: FileSource | undefined,
-): FillFailure {
+): FailureReport {
   const message = `memory ran short: ${why}`;
   const path = file?.path ?? "";
-  return { code: "PREFAULT_OUT_OF_MEMORY", message, errno: undefined, path, offset, byteLength };
+  const code = "PREFAULT_OUT_OF_MEMORY";
+  return { path, offset, byteLength, code, errno: undefined, message };
 }

@@ -1,5 +1,5 @@
 import type { FileSource } from "../file/open-file.ts";
-import { describeFailure, type FillFailure } from "./failure.ts";
+import { describeFailure, type FailureReport } from "./failure.ts";
 import { type Chunk, type Filler, restOf } from "./filler.ts";
 
 /** What a fill does after a failure. */
@@ -16,7 +16,7 @@ export interface GoingOn {
  * twice as many bytes are skipped, and they count as failed.
  */
 export class ChunkFailures {
-  readonly list: FillFailure[] = [];
+  readonly list: FailureReport[] = [];
   readonly #how: GoingOn;
   #step: number;
 
@@ -26,7 +26,7 @@ export class ChunkFailures {
   }
 
   /** @returns the part of `rest` to fill next; `null` when the fill ends here */
-  add(failure: FillFailure, rest: Chunk): Chunk | null {
+  add(failure: FailureReport, rest: Chunk): Chunk | null {
     const { keepGoing, pageBytes } = this.#how;
     if (!keepGoing || failure.code !== "PREFAULT_READ_FAILED") {
       this.list.push(failure);
@@ -54,7 +54,7 @@ export function fillChunk(
   chunk: Chunk,
   file: FileSource | undefined,
   how: GoingOn,
-): FillFailure[] {
+): FailureReport[] {
   const failures = new ChunkFailures(how);
   for (let rest: Chunk | null = chunk; rest !== null && rest.byteLength > 0; ) {
     try {

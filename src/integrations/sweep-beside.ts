@@ -159,7 +159,7 @@ async function sweepUntilLoaded(
   // What goes wrong here goes wrong in the sweep as well, which reports it.
   const unknown = { bytes: 1, residentBytes: null };
   const before = beside.length === 0 ? unknown : await residency(target).catch(() => unknown);
-  if (await readBeside(beside, either.signal, how)) await loading.catch(() => {});
+  if (await readBeside(beside, either.signal, how)) await aborted(either.signal);
   const swept = await prefault(target, {
     ...how,
     signal: either.signal,
@@ -203,6 +203,14 @@ async function readBeside(
     onProgress?.({ bytesDone, bytesTotal });
   const task = { paths, pid: process.pid, signal, onProgress: progress };
   return readFromEnd(task).catch(() => false);
+}
+
+/** Fulfilled when a signal fires. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 function whyNot({ vocabOnly, useDirectIo }: SweepSubject): string | undefined {

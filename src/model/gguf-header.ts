@@ -12,6 +12,9 @@ const MOST_ENTRIES = 100_000;
 /** The format's own bound on a key (gguf.md); a tensor's name is 64 bytes at most (ggml.h). */
 const MOST_NAME_BYTES = 65_535;
 
+/** ggml.h, `GGUF_DEFAULT_ALIGNMENT`. */
+const DEFAULT_ALIGNMENT = 32;
+
 /** Twice `GGML_MAX_DIMS` of ggml.h. */
 const MOST_DIMENSIONS = 8;
 
@@ -29,6 +32,9 @@ export interface GgufHeader {
   readonly tensors: readonly GgufTensorInfo[];
   /** Where the header ends, in bytes. */
   readonly end: number;
+  /** The tensor data begins at the next multiple of it. A power of two. */
+  readonly alignment: number;
+  readonly littleEndian: boolean;
 }
 
 /**
@@ -48,11 +54,22 @@ export async function readGgufHeader(
 ): Promise<GgufHeader> {
   const reader = new HeaderReader(new HeaderCursor(handle, fileBytes, options));
   const { tensors, entries } = await reader.counts();
+  const metadata = await reader.metadata(entries);
   return {
-    metadata: await reader.metadata(entries),
+    metadata,
     tensors: await reader.tensors(tensors),
     end: reader.offset,
+    alignment: alignmentOf(metadata),
+    littleEndian: reader.littleEndian,
   };
+}
+
+function alignmentOf(metadata: GgufHeader["metadata"]): number {
+  const alignment = metadata["general.alignment"] ?? DEFAULT_ALIGNMENT;
+  if (typeof alignment === "number" && alignment >= 1 && Number.isInteger(Math.log2(alignment))) {
+    return alignment;
+  }
+  throw new BadHeader(`its general.alignment is ${String(alignment).slice(0, 40)}`);
 }
 
 class HeaderReader {
@@ -66,6 +83,10 @@ class HeaderReader {
 
   get offset(): number {
     return this.#cursor.offset;
+  }
+
+  get littleEndian(): boolean {
+    return this.#cursor.littleEndian;
   }
 
   async counts(): Promise<{ tensors: bigint; entries: bigint }> {

@@ -14,9 +14,6 @@ import { type Shard, type SplitFacts, splitFacts } from "./shard.ts";
 import { hasShardName } from "./shard-name.ts";
 import { findShards } from "./split.ts";
 
-/** ggml.h, `GGUF_DEFAULT_ALIGNMENT`. */
-const DEFAULT_ALIGNMENT = 32;
-
 const MAGIC = "GGUF";
 /** Bytes of magic, version and two counts: the smallest GGUF. */
 const LEAST_BYTES = 24;
@@ -88,7 +85,7 @@ async function readFile(opened: OpenFile, { signal, within }: GgufOptions): Prom
   const from = within?.start ?? 0;
   const end = within === undefined ? file.byteLength : from + within.byteLength;
   const header = await readHeader(opened, from, end, signal);
-  const alignment = alignmentOf(file, header);
+  const { alignment } = header;
   const aligned = (at: number) => from + Math.ceil((at - from) / alignment) * alignment;
   const span = { start: aligned(header.end), end, alignment };
   const split = splitOf(file, header);
@@ -118,14 +115,6 @@ async function readHeader(
     const cut = "(truncated, or still being downloaded?)";
     throw invalid(path, `its header does not end in a file of ${byteLength} bytes ${cut}`);
   }
-}
-
-function alignmentOf({ path }: ModelFile, { metadata }: GgufHeader): number {
-  const alignment = metadata["general.alignment"] ?? DEFAULT_ALIGNMENT;
-  if (typeof alignment === "number" && alignment >= 1 && Number.isInteger(Math.log2(alignment))) {
-    return alignment;
-  }
-  throw invalid(path, `its general.alignment is ${alignment}`);
 }
 
 function splitOf({ path }: ModelFile, { metadata }: GgufHeader): SplitFacts | null {

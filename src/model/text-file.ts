@@ -9,7 +9,7 @@ export interface Disguise {
 }
 
 /** Enough for the first lines of a text. */
-export const START_BYTES = 4096;
+const START_BYTES = 4096;
 
 /** The first bytes of a file; fewer where it has fewer. */
 export async function readStart(handle: FileHandle, byteLength: number): Promise<Buffer> {

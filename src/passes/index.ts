@@ -66,7 +66,7 @@ export function passOf<Name extends PassName>(name: Name): Pass<PlacementOf<Name
   return PASSES[name] as unknown as Pass<PlacementOf<Name>>;
 }
 
-export function isPassName(name: string): name is PassName {
+function isPassName(name: string): name is PassName {
   return (PASS_NAMES as readonly string[]).includes(name);
 }
 

@@ -30,7 +30,7 @@ export function partsOf(regions: readonly FileRegion[]): Part[] {
     .sort((a, b) => rank(a.name) - rank(b.name));
 }
 
-export function partName({ tensor, path }: FileRegion): string {
+function partName({ tensor, path }: FileRegion): string {
   if (tensor === undefined) return path;
   const layer = LAYER.exec(tensor)?.[1];
   return layer === undefined ? tensor.replace(/\.(weight|bias)$/, "") : layerName(Number(layer));

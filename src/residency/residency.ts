@@ -1,12 +1,13 @@
 import { loadShim, type Shim } from "../../shims/index.ts";
 import { abortable, closed } from "../abortable.ts";
 import type { FileSource } from "../file/open-file.ts";
+import type { FailureReport } from "../fill/failure.ts";
 import { signalOf } from "../options.ts";
 import { mergeAddresses } from "../plan/addresses.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { pagesOf } from "../plan/range.ts";
 import type { FileRegion } from "../plan/region.ts";
-import { type FailureReport, unopened } from "../target/failure-report.ts";
+import { unopened } from "../target/failure-report.ts";
 import type { Run } from "../target/run.ts";
 import {
   addressRegions,
@@ -60,7 +61,7 @@ export interface Residency {
 }
 
 /** Cells of a file's map: what fits a line of a terminal. */
-export const MAP_CELLS = 64;
+const MAP_CELLS = 64;
 
 /**
  * What of a target is in the page cache right now. A snapshot: nothing keeps the pages there. Memory

@@ -1,11 +1,12 @@
 import { asPrefaultError, PrefaultError } from "../errors.ts";
 import type { ExpertCounts } from "../experts/plan-experts.ts";
+import type { FailureReport } from "../fill/failure.ts";
 import type { FillStrategy } from "../fill/fill-task.ts";
 import { NO_BYTES } from "../gate.ts";
 import type { FailedPath } from "../model/open-models.ts";
 import type { RunName } from "../passes/index.ts";
 import type { SweepResult } from "../sweep/sweep-result.ts";
-import { type FailureReport, unopened } from "../target/failure-report.ts";
+import { unopened } from "../target/failure-report.ts";
 import { gib, gibPerSecond, sumKnown } from "../units.ts";
 
 /** What one file had to do with it. */
@@ -106,18 +107,12 @@ export function failedReport(known: PrefaultReport, thrown: unknown): PrefaultRe
 
 /** What a sweep did, as reports show it. */
 export function outcome(bytes: number, result: SweepResult) {
-  const { failures, residentBytes: _, ...numbers } = result;
-  const [first] = failures;
-  const known = {
-    ...numbers,
-    gibPerSecond: gibPerSecond(bytes, result.seconds),
-    failures: failures.map(({ path, offset, byteLength, code, errno, message }) => {
-      return { path, offset, byteLength, code, errno, message };
-    }),
-  };
-  if (first === undefined) return known;
+  const { residentBytes: _, ...known } = result;
+  const rate = { gibPerSecond: gibPerSecond(bytes, result.seconds) };
+  const [first] = result.failures;
+  if (first === undefined) return { ...known, ...rate };
   const error = new PrefaultError(first.code, first.message, first);
-  return { ...known, reason: `failed: ${error.message}`, error };
+  return { ...known, ...rate, reason: `failed: ${error.message}`, error };
 }
 
 /** A report of paths that could not be opened, beside the runs of those that could. */

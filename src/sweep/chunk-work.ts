@@ -1,6 +1,6 @@
 import type { SweepControl } from "../control/sweep-control.ts";
 import type { FileSource } from "../file/open-file.ts";
-import { describeOutOfMemory, type FillFailure } from "../fill/failure.ts";
+import { describeOutOfMemory, type FailureReport } from "../fill/failure.ts";
 import { type Chunk, locateChunk } from "../fill/filler.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
 import { RangeTable } from "../plan/range-table.ts";
@@ -17,7 +17,7 @@ export interface TakenChunk {
 
 /** What a worker does between two chunks: takes the next one, or ends the sweep for all workers. */
 export class ChunkWork {
-  readonly failures: FillFailure[] = [];
+  readonly failures: FailureReport[] = [];
   readonly #task: WorkerTask;
   readonly #control: SweepControl;
   readonly #watch: Pick<MemoryWatch, "look" | "filled">;
@@ -57,7 +57,7 @@ export class ChunkWork {
   }
 
   /** To be called when a chunk was filled, as far as it could be. */
-  finish({ index, chunk }: TakenChunk, failed: readonly FillFailure[]): void {
+  finish({ index, chunk }: TakenChunk, failed: readonly FailureReport[]): void {
     this.failures.push(...failed);
     // Without memory for more, also with `keepGoing`.
     const isLast = failed.length > 0 && (!this.#task.keepGoing || failed.some(isOutOfMemory));
@@ -69,6 +69,6 @@ export class ChunkWork {
   }
 }
 
-function isOutOfMemory({ code }: FillFailure): boolean {
+function isOutOfMemory({ code }: FailureReport): boolean {
   return code === "PREFAULT_OUT_OF_MEMORY";
 }

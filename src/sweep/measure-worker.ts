@@ -1,5 +1,5 @@
 import type { Shim } from "../../shims/index.ts";
-import type { FillFailure } from "../fill/failure.ts";
+import type { FailureReport } from "../fill/failure.ts";
 import type { WorkerResult } from "./protocol.ts";
 
 /** Milliseconds on a clock that all threads of a process share: `performance.now()` is per thread. */
@@ -15,7 +15,7 @@ export function sharedClockMs(): number {
 export function measureWorker(shim: Shim) {
   const startedMs = sharedClockMs();
   const before = shim.faults();
-  return (untouchedBytes: number, failures: readonly FillFailure[]): WorkerResult => {
+  return (untouchedBytes: number, failures: readonly FailureReport[]): WorkerResult => {
     const after = shim.faults();
     return {
       startedMs,

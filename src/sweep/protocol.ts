@@ -1,4 +1,4 @@
-import type { FillFailure } from "../fill/failure.ts";
+import type { FailureReport } from "../fill/failure.ts";
 import type { FillTask } from "../fill/fill-task.ts";
 import type { Reserve } from "../memory/reserve-watch.ts";
 
@@ -27,5 +27,5 @@ export interface WorkerResult {
   readonly faultsOf: "thread" | "process";
   /** Bytes filled but not touched, because no lease on the file could be had. */
   readonly untouchedBytes: number;
-  readonly failures: readonly FillFailure[];
+  readonly failures: readonly FailureReport[];
 }

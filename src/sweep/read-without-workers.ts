@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import type { Shim } from "../../shims/index.ts";
 import { SweepControl } from "../control/sweep-control.ts";
 import type { FileSource } from "../file/open-file.ts";
-import { describeFailure, type FillFailure } from "../fill/failure.ts";
+import { describeFailure, type FailureReport } from "../fill/failure.ts";
 import { ChunkFailures } from "../fill/fill-chunk.ts";
 import { type Chunk, FileShrank, FillFailed } from "../fill/filler.ts";
 import { CgroupRoom } from "../memory/cgroup-room.ts";
@@ -60,7 +60,7 @@ async function readChunks(
   shim: Shim,
   watch: MemoryWatch,
   goesOn?: () => boolean,
-): Promise<readonly FillFailure[]> {
+): Promise<readonly FailureReport[]> {
   const work = new ChunkWork(task, control, watch, goesOn);
   const buffer = new Uint8Array(READ_BYTES);
   const how = { keepGoing: task.keepGoing, pageBytes: shim.pageBytes };
@@ -83,7 +83,7 @@ interface Reading {
 async function readChunk(
   reading: Reading,
   how: { readonly keepGoing: boolean; readonly pageBytes: number },
-): Promise<FillFailure[]> {
+): Promise<FailureReport[]> {
   const { chunk, file } = reading;
   const failures = new ChunkFailures(how);
   for (let rest: Chunk | null = chunk; rest !== null && rest.byteLength > 0; ) {

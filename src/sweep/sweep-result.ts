@@ -1,6 +1,6 @@
 import type { SweepControl } from "../control/sweep-control.ts";
 import { messageOf } from "../describe.ts";
-import type { FillFailure } from "../fill/failure.ts";
+import type { FailureReport } from "../fill/failure.ts";
 import type { EarlyPopulate } from "./early-populate.ts";
 import { WorkerNotStarted } from "./pool.ts";
 import type { WorkerResult } from "./protocol.ts";
@@ -19,7 +19,7 @@ export interface SweepResult {
   readonly largeFolios: boolean | null;
   /** Bytes filled but not touched, because no lease on their file could be had. */
   readonly untouchedBytes: number;
-  readonly failures: readonly FillFailure[];
+  readonly failures: readonly FailureReport[];
 }
 
 /**
@@ -46,7 +46,7 @@ export function resultsOf(
 }
 
 /** Failures of several workers come in any order. */
-function inFileOrder(a: FillFailure, b: FillFailure): number {
+function inFileOrder(a: FailureReport, b: FailureReport): number {
   if (a.path === b.path) return a.offset - b.offset;
   return a.path < b.path ? -1 : 1;
 }

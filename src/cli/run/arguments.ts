@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { addBudgetFlags, addOutputFlags, addSweepFlags, type Flags } from "../flags.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "../placement-flags.ts";
-import { firstOperand, normalize } from "../words.ts";
+import { firstOperand, normalize, wordsOf } from "../words.ts";
 
 /** What the flags of `prefault run` come to. */
 export interface RunFlags extends Flags, PlacementFlags {
@@ -63,10 +63,12 @@ function addRunFlags(command: Command): void {
  */
 export function readRunArguments(given: readonly string[]): RunArguments {
   const end = given.indexOf("--");
-  const start = end < 0 ? firstOperand(given, []) : end + 1;
   const command = runCommand()
     .exitOverride()
     .configureOutput({ outputError: () => {} });
-  command.parse(normalize(given.slice(0, end < 0 ? start : end)), { from: "user" });
+  const words = { ...wordsOf([command]), commands: [] };
+  const start = end < 0 ? firstOperand(given, words) : end + 1;
+  const own = given.slice(0, end < 0 ? start : end);
+  command.parse(normalize(own, words.takesValue), { from: "user" });
   return { flags: command.opts<RunFlags>(), files: command.args, line: given.slice(start) };
 }
