@@ -68,8 +68,6 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
     async pageOut() {
       throw new SystemError("pageOut", "ENOTSUP");
     },
-    canReadAhead: false,
-    readAhead: async () => {},
     memory: () => darwinMemory(calls, posix.pageBytes),
 
     /** As vmtouch does on macOS: drops the pages of a mapping of the file from the page cache. */

@@ -24,7 +24,6 @@ const MADV_DONTNEED = 4; // asm-generic/mman-common.h
 const MADV_POPULATE_READ = 22; // since 5.14
 const POSIX_FADV_NORMAL = 0; // fcntl.h
 const POSIX_FADV_RANDOM = 1;
-const POSIX_FADV_WILLNEED = 3;
 const POSIX_FADV_DONTNEED = 4;
 const PROT_READ = 0x1; // sys/mman.h
 const MAP_PRIVATE_ANONYMOUS = 0x22;
@@ -66,11 +65,6 @@ export function linuxShim(): Shim {
     // It sets a flag of the open file and reads nothing, so it does not wait for the device.
     adviseFile: (fd, how) =>
       fadvise(fd, 0, 0, how === "random" ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL) === 0,
-
-    canReadAhead: true,
-    async readAhead(fd, offset, byteLength) {
-      await fadviseInBackground(fd, offset, byteLength, POSIX_FADV_WILLNEED);
-    },
 
     async evict(fd, offset, byteLength) {
       // Unlike the other calls it returns the error's number (posix_fadvise(3)).

@@ -36,8 +36,6 @@ export function portableShim(): Shim {
     faultsOfNewMapping: () => null,
     findMappings: async () => null,
     pageOut: async () => refuse("pageOut")(),
-    canReadAhead: false,
-    readAhead: async () => {},
     lockableBytes: () => 0,
     openLock: refuse("openLock"),
     openLease: () => null,

@@ -61,15 +61,6 @@ export interface Shim {
    */
   adviseFile(fd: number, advice: "random" | "normal"): boolean;
 
-  /** Whether {@link readAhead} works. */
-  readonly canReadAhead: boolean;
-
-  /**
-   * Has a range of a file read into the page cache, and maps nothing. Fulfilled when the device was asked,
-   * by a thread of libuv's. A hint: for each call the system reads as much as the device honours.
-   */
-  readAhead(fd: number, offset: number, byteLength: number): Promise<void>;
-
   /** Asks for many ranges to be read ahead, before they are filled. Never fails; as {@link advise}. */
   prefetch(ranges: readonly FileRange[]): boolean;
 

@@ -129,8 +129,6 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     residentBytesInBackground: async () => null,
     findMappings: async () => null,
     pageOut: async () => refuse("pageOut")(),
-    canReadAhead: false,
-    readAhead: async () => {},
     // What can be locked is decided by the working set, which grows with each lock (memoryapi.h).
     lockableBytes: () => Number.POSITIVE_INFINITY,
     openLock: (fd, byteLength) => windowsLock(kernel32, workingSet, openView(fd, 0, byteLength)),

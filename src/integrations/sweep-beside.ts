@@ -1,5 +1,3 @@
-import { loadShim } from "../../shims/index.ts";
-import { readFromEnd } from "../beside/read-from-end.ts";
 import { asPrefaultError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
 import { disabledReason } from "../kill-switch.ts";
@@ -10,11 +8,10 @@ import { type ModelPlan, placementOfNodeLlamaCpp, planPass } from "../passes/ind
 import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
 import { residency } from "../residency/residency.ts";
 import { isPartial } from "../run/arrange.ts";
-import { allowsAll } from "../run/gate.ts";
 import { openTarget, prefault, reporting } from "../run/prefault.ts";
 import { emptyReport, logLine, type PrefaultReport } from "../run/report.ts";
 import { fillBeside } from "../server/fill.ts";
-import { fileRegions, type Target } from "../target/target.ts";
+import type { Target } from "../target/target.ts";
 import { gibPerSecond } from "../units.ts";
 
 /** What is to be loaded, as far as a sweep is concerned. */
@@ -85,9 +82,9 @@ async function sweep(
   if (expected instanceof Error) {
     return report(await reporting(how, () => Promise.reject(expected)));
   }
-  const { isPart, isAllowed, paths } = await look(expected ?? modelPath, how);
-  decide(isPart);
-  if (isPart) {
+  const isAfterLoad = await isPart(expected ?? modelPath, how);
+  decide(isAfterLoad);
+  if (isAfterLoad) {
     // The load reads all of the model, and evicts what was filled before.
     const isLoaded = await loading.then(
       () => true,
@@ -96,8 +93,7 @@ async function sweep(
     if (isLoaded) report(await fillPart(expected ?? modelPath, how));
     return;
   }
-  const beside = isAllowed && (how.strategy ?? "auto") === "auto" ? paths : [];
-  const first = await sweepUntilLoaded(expected ?? modelPath, loading, how, beside);
+  const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
   report(first);
 
   const loaded = describedBy(await loading.catch(() => undefined));
@@ -109,17 +105,13 @@ async function sweep(
   if (left.runs.length > 0) report(await prefault(left, how));
 }
 
-/** What is to be filled, and whether it may be; what goes wrong here goes wrong in the sweep as well. */
-async function look(target: Target, how: SweepOptions) {
+/** Whether a part of the target is to be filled. What goes wrong here goes wrong in the sweep as well. */
+async function isPart(target: Target, how: SweepOptions): Promise<boolean> {
   const files = new FileSet();
   try {
-    const options = resolveOptions(how);
-    const arranged = await openTarget(target, options, files);
-    const paths = [...new Set(fileRegions(arranged.runs).map(({ path }) => path))];
-    const isAllowed = allowsAll(arranged.runs, options, await loadShim());
-    return { isPart: isPartial(arranged), isAllowed, paths };
+    return isPartial(await openTarget(target, resolveOptions(how), files));
   } catch {
-    return { isPart: false, isAllowed: false, paths: [] };
+    return false;
   } finally {
     await files.close();
   }
@@ -133,16 +125,11 @@ function fillPart(target: Target, how: SweepOptions): Promise<PrefaultReport> {
   });
 }
 
-/**
- * Ends early when the load is done and nothing is missing any more.
- *
- * @param beside files to read from their end, where the system can: the load reads them from their start
- */
+/** Ends early when the load is done and nothing is missing any more. */
 async function sweepUntilLoaded(
   target: Target,
   loading: Promise<unknown>,
   how: SweepOptions,
-  beside: readonly string[],
 ): Promise<PrefaultReport> {
   const { signal, log } = how;
   const either = new AbortController();
@@ -156,14 +143,10 @@ async function sweepUntilLoaded(
 
   const lines: string[] = [];
   const started = performance.now();
-  // What goes wrong here goes wrong in the sweep as well, which reports it.
-  const unknown = { bytes: 1, residentBytes: null };
-  const before = beside.length === 0 ? unknown : await residency(target).catch(() => unknown);
-  if (await readBeside(beside, either.signal, how)) await aborted(either.signal);
-  const swept = await prefault(target, {
-    ...how,
-    signal: either.signal,
-    log: (line) => void lines.push(line),
+  const options = { ...how, signal: either.signal, log: (line: string) => void lines.push(line) };
+  const swept = await reporting(options, async (resolved) => {
+    const task = { target, options: resolved, reader: null, loader: process.pid };
+    return (await fillBeside(task, how.log)).reports;
   });
   const seconds = (performance.now() - started) / 1000;
   signal.removeEventListener("abort", onAbort);
@@ -173,6 +156,8 @@ async function sweepUntilLoaded(
   }
   // A copy was made of it: nothing reads the file any more.
   const isCopied = describedBy(await loading).useMmap === false;
+  // What goes wrong here goes wrong in the sweep as well, which reports it.
+  const unknown = { bytes: 1, residentBytes: null };
   const { bytes, residentBytes } = await residency(target).catch(() => unknown);
   if (!isCopied && (residentBytes ?? 0) < RESIDENT * bytes) return prefault(target, how);
 
@@ -184,33 +169,11 @@ async function sweepUntilLoaded(
     bytes,
     seconds,
     gibPerSecond: gibPerSecond(bytes, seconds),
-    residentBytesBefore: swept.residentBytesBefore ?? before.residentBytes,
     residentBytesAfter: residentBytes,
   };
   const line = logLine(report);
   if (line !== undefined) log(line);
   return report;
-}
-
-/** @returns whether the files were read; the sweep does it otherwise */
-async function readBeside(
-  paths: readonly string[],
-  signal: AbortSignal,
-  { onProgress }: SweepOptions,
-): Promise<boolean> {
-  if (paths.length === 0) return false;
-  const progress = (bytesDone: number, bytesTotal: number) =>
-    onProgress?.({ bytesDone, bytesTotal });
-  const task = { paths, pid: process.pid, signal, onProgress: progress };
-  return readFromEnd(task).catch(() => false);
-}
-
-/** Fulfilled when a signal fires. */
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 function whyNot({ vocabOnly, useDirectIo }: SweepSubject): string | undefined {

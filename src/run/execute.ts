@@ -2,7 +2,7 @@ import { loadShim, type Shim } from "../../shims/index.ts";
 import type { GateAnswer } from "../gate.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { Run } from "../target/run.ts";
-import { fill, type PartOrder } from "./fill.ts";
+import { fill, type SweepManner } from "./fill.ts";
 import { askGate } from "./gate.ts";
 import { emptyReport, failedReport, type PrefaultReport } from "./report.ts";
 import { openSubject, residencyOf, type Subject } from "./subject.ts";
@@ -24,7 +24,7 @@ export interface Execution {
 export async function executeRun(
   run: Run,
   options: ResolvedOptions,
-  order?: PartOrder,
+  manner?: SweepManner,
 ): Promise<Execution> {
   let report: PrefaultReport = { ...emptyReport(labelOf(options, run), ""), ...choiceOf(run) };
   let subject: Subject | undefined;
@@ -38,7 +38,7 @@ export async function executeRun(
     const answer = ask(run, { bytes, residentBytes: before.total ?? 0 }, options, shim);
     report = { ...report, reason: answer.reason, ...residencyOf(subject, before, before) };
     if (answer.run) {
-      for await (const step of fill(subject, before, options, order)) {
+      for await (const step of fill(subject, before, options, manner)) {
         sweep = step.sweep;
         report = { ...report, ...step.report };
       }

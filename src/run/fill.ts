@@ -21,6 +21,20 @@ export interface PartOrder {
   onEnd(): void;
 }
 
+/** How a sweep goes about what others want of it. */
+export interface SweepManner {
+  /** Where somebody waits for parts. */
+  readonly order?: PartOrder | undefined;
+  /**
+   * Where an engine reads the same files from their start: they are filled from their end, in small chunks, and
+   * only while this shared word is not 0.
+   */
+  readonly mayRead?: Int32Array | undefined;
+}
+
+/** Of a sweep that others may stop at any chunk. */
+const SMALL_CHUNK_BYTES = 8 * 1024 ** 2;
+
 /** A sweep that has begun, and then what it did. */
 export interface FillStep {
   readonly sweep: Sweep;
@@ -37,9 +51,9 @@ export async function* fill(
   subject: Subject,
   before: Measured,
   options: ResolvedOptions,
-  order?: PartOrder,
+  manner: SweepManner = {},
 ): AsyncGenerator<FillStep> {
-  const work = arrange(subject, before, options, order);
+  const work = arrange(subject, before, options, manner);
   for (let attempt = subject.choose(options.strategy, options.workers); ; ) {
     try {
       const sweep = await startAttempt(attempt, subject, work, options);
@@ -70,14 +84,20 @@ function arrange(
   subject: Subject,
   before: Measured,
   options: ResolvedOptions,
-  order: PartOrder | undefined,
+  { order, mayRead }: SweepManner,
 ): Work {
   const { bytes, files, plan, reserve } = subject;
   const layout = subject.layOut();
-  const cut = cutChunks(layout.ranges, options.chunkBytes);
+  const { chunkBytes } = options;
+  const isBeside = mayRead !== undefined;
+  const cut = cutChunks(
+    layout.ranges,
+    isBeside ? Math.min(chunkBytes, SMALL_CHUNK_BYTES) : chunkBytes,
+  );
   const ordered =
     order === undefined || plan === null ? null : schedule(cut, layout, plan, order.parts);
-  const chunks = ordered?.chunks ?? cut;
+  const fromEnd = isBeside ? cut.reordered([...Array(cut.length).keys()].reverse()) : null;
+  const chunks = ordered?.chunks ?? fromEnd ?? cut;
   const done = DoneChunks.forChunks(chunks.length);
   if (ordered !== null) order?.onStart(ordered, done);
   return {
@@ -88,6 +108,7 @@ function arrange(
     done,
     isWarm: isWarm(bytes, before.total),
     workers: options.workers ?? defaultWorkers(bytes, before.total, files),
+    mayRead: mayRead ?? null,
     reserve,
     keepGoing: options.onError === "continue",
     workerUrl: options.workerUrl,

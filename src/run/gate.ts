@@ -9,7 +9,6 @@ import {
 import { killSwitch } from "../kill-switch.ts";
 import { availableBytes, totalBytes } from "../memory/memory.ts";
 import type { ResolvedOptions } from "../options.ts";
-import type { Run } from "../target/run.ts";
 
 /** Bytes to be made resident, and those of them that are already. */
 export interface GateSubject {
@@ -28,15 +27,6 @@ export function askGate(subject: GateSubject, options: ResolvedOptions, shim: Sh
 export function fits(subject: GateSubject, options: ResolvedOptions, shim: Shim): boolean {
   const asked = question(subject, options, shim);
   return asked.mode === "1" || !exceedsMemory(asked);
-}
-
-/** Whether the gate lets every run of a target be filled. The length of each region has to be known. */
-export function allowsAll(runs: readonly Run[], options: ResolvedOptions, shim: Shim): boolean {
-  return runs.every((run) => {
-    if (run.kind !== "files" || run.skipped !== undefined) return false;
-    const bytes = run.regions.reduce((sum, { byteLength = 0 }) => sum + byteLength, 0);
-    return askGate({ bytes, residentBytes: 0, gate: run.gate }, options, shim).run;
-  });
 }
 
 function question(

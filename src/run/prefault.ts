@@ -7,7 +7,7 @@ import { logOf, type PrefaultOptions, type ResolvedOptions, resolveOptions } fro
 import { resolveTarget, type Target } from "../target/target.ts";
 import { type ArrangedTarget, arrange } from "./arrange.ts";
 import { executeRun, labelOf } from "./execute.ts";
-import type { PartOrder } from "./fill.ts";
+import type { SweepManner } from "./fill.ts";
 import {
   combineReports,
   emptyReport,
@@ -107,19 +107,19 @@ export async function openTarget(
  * One report for each run of the target. A run that fails keeps what those before it did. Never rejects.
  *
  * @param files closed when the last run has released them
- * @param orders by run, where somebody waits for parts
+ * @param manners by run
  */
 export async function executeTarget(
   { runs, failures, notes, budgetBytes }: ArrangedTarget,
   options: ResolvedOptions,
   files: FileSet,
-  orders?: readonly PartOrder[],
+  manners?: readonly SweepManner[],
 ): Promise<PrefaultReport[]> {
   const reports: PrefaultReport[] = [];
   const releases: Promise<void>[] = [];
   for (const [index, run] of runs.entries()) {
-    const { report, released } = await executeRun(run, options, orders?.[index]);
-    orders?.[index]?.onEnd();
+    const { report, released } = await executeRun(run, options, manners?.[index]);
+    manners?.[index]?.order?.onEnd();
     reports.push(report);
     releases.push(released);
     const isAborted = report.error?.code === "PREFAULT_ABORTED";

@@ -55,7 +55,12 @@ export function startPrefault(target: Target, options: PrefaultOptions = {}): Pr
     const opened = await openTarget(target, resolved, files);
     const runs = awaitedRuns(opened);
     tell(runs);
-    return executeTarget(opened, resolved, files, runs);
+    return executeTarget(
+      opened,
+      resolved,
+      files,
+      runs.map((order) => ({ order })),
+    );
   });
   // Also keeps a rejection that the caller has not looked at yet from being reported as unhandled.
   report

@@ -1,3 +1,4 @@
+import { Turns } from "../beside/turns.ts";
 import { FileSet } from "../file/file-set.ts";
 import { makeRoom, type Room } from "../hold/room.ts";
 import type { FailedPath } from "../model/open-models.ts";
@@ -17,6 +18,8 @@ export interface FillTask {
   readonly options: ResolvedOptions;
   /** The process that has read the target, and whose pages are in the way; `null` when none has. */
   readonly reader: number | null;
+  /** The process that reads the target now, from its start; `null` when none does. */
+  readonly loader?: number | null;
 }
 
 export interface Filled {
@@ -35,7 +38,7 @@ export interface Filled {
  * @throws {@link PrefaultError} what opening and arranging the target throw, and `makeRoom`
  */
 export async function fillBeside(
-  { target, failures = [], options, reader }: FillTask,
+  { target, failures = [], options, reader, loader = null }: FillTask,
   log: (line: string) => void,
 ): Promise<Filled> {
   let room: Room | null = null;
@@ -48,7 +51,12 @@ export async function fillBeside(
       log(roomLine(room));
     }
     const all = [...arranged.failures, ...failures];
-    const reports = await executeTarget({ ...arranged, failures: all }, how, files);
+    const beside = loader === null || isPartial(arranged) ? null : await Turns.start(loader);
+    const manner = beside === null ? {} : { mayRead: beside.mayRead };
+    const opened = { ...arranged, failures: all };
+    const manners = arranged.runs.map(() => manner);
+    const reports = await executeTarget(opened, how, files, manners);
+    beside?.stop();
     return { reports, arranged, regions: regionsOf(arranged, reports) };
   };
   const { arranged, ...first } = await fill(options);

@@ -1,14 +1,9 @@
-import { loadShim } from "../../shims/index.ts";
-import { readFromEnd } from "../beside/read-from-end.ts";
 import { abortError, asPrefaultError } from "../errors.ts";
 import { type HeldRegions, lockRegions, RAISE_LIMIT } from "../hold/lock.ts";
 import { logOf } from "../options.ts";
 import type { FileRegion } from "../plan/region.ts";
-import { isPartial } from "../run/arrange.ts";
-import { allowsAll } from "../run/gate.ts";
 import { reporting } from "../run/prefault.ts";
 import { emptyReport, type PrefaultReport, unopenedReport } from "../run/report.ts";
-import { fileRegions } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
 import { fillBeside } from "./fill.ts";
 import type { ServerOptions } from "./options.ts";
@@ -66,12 +61,12 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     const ready = prepared.moment.when === "ready";
     const reserveBytes = given.reserveBytes ?? (ready ? RESERVE_BYTES : resolved.reserveBytes);
     const { plans: target, failures } = prepared;
-    if (!ready) await readBesideStart(prepared, pid, signal);
     const how = {
       target,
       failures,
       options: { ...prepared.options, reserveBytes },
       reader: ready ? pid : null,
+      loader: ready ? null : pid,
     };
     const { reports, regions } = await fillBeside(how, log);
     if (lock) held = await hold(regions, signal, log);
@@ -93,21 +88,6 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     held = null;
   }
   return { report, close, [Symbol.asyncDispose]: close };
-}
-
-/**
- * While an engine reads the same files from their start they are read from their end; what is left then is
- * filled, and what is not is counted only.
- */
-async function readBesideStart(
-  { arranged, options }: Prepared,
-  pid: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const isAllowed = allowsAll(arranged.runs, options, await loadShim());
-  if (!isAllowed || isPartial(arranged) || options.strategy !== "auto") return;
-  const paths = [...new Set(fileRegions(arranged.runs).map(({ path }) => path))];
-  await readFromEnd({ paths, pid, signal });
 }
 
 /** An engine that is ready has allocated its cache and its buffers: the room left is for its requests. */

@@ -22,6 +22,8 @@ export interface SweepJob {
   /** Where the extents are mapped; none for the `read` strategy. */
   readonly mapping: Mapping | null;
   readonly strategy: FillStrategy;
+  /** Where somebody else reads the same files: see {@link WorkerTask.mayRead}. */
+  readonly mayRead: Int32Array | null;
   /** Whether nearly all bytes are resident already, so that the device has little to read. */
   readonly isWarm: boolean;
   /** Each chunk is marked here when it is resident. */

@@ -12,6 +12,11 @@ export interface WorkerTask extends FillTask {
   readonly done: SharedArrayBuffer;
   /** Whether to go on with the next chunk after one failed. */
   readonly keepGoing: boolean;
+  /**
+   * One shared word: 0 while workers must not begin a chunk. For a sweep beside somebody who reads the same
+   * files: chunks that are resident already are passed over. `null` for any other sweep.
+   */
+  readonly mayRead: Int32Array | null;
   /** What a budget leaves to others, where it was computed. */
   readonly reserve: Reserve | null;
 }

@@ -36,6 +36,7 @@ onLinux("reading without workers", () => {
         chunks,
         mapping: null,
         strategy: "read",
+        mayRead: null,
         isWarm: false,
         done: DoneChunks.forChunks(chunks.length),
         workers: 0,
