@@ -40,7 +40,7 @@ export async function* fill(
   order?: PartOrder,
 ): AsyncGenerator<FillStep> {
   const work = arrange(subject, before, options, order);
-  for (let attempt = subject.choose(options.strategy); ; ) {
+  for (let attempt = subject.choose(options.strategy, options.workers); ; ) {
     try {
       const sweep = await startAttempt(attempt, subject, work, options);
       const { strategy, why: strategyReason } = attempt;

@@ -8,7 +8,9 @@ import type { FillStrategy } from "../fill/fill-task.ts";
 import { mergeAddresses } from "../plan/addresses.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import { residentBytes, residentBytesAt } from "../residency/count.ts";
-import { type ChosenStrategy, chooseStrategy, type Strategy } from "../sweep/strategy.ts";
+import type { Attempt } from "../sweep/attempt.ts";
+import { chooseStrategy, type Strategy } from "../sweep/strategy.ts";
+import { readsSooner } from "../sweep/worker-count.ts";
 import type { AddressesRun, FilesRun, MappedRun, Run } from "../target/run.ts";
 import { sumKnown } from "../units.ts";
 import type { FileReport } from "./report.ts";
@@ -31,8 +33,11 @@ export interface Subject {
   readonly plan: Plan | null;
   layOut(): Layout;
   measure(signal?: AbortSignal): Promise<Measured>;
-  /** @throws {@link PrefaultError} `PREFAULT_UNSUPPORTED` */
-  choose(asked: Strategy): ChosenStrategy;
+  /**
+   * @param workers that were asked for, if any
+   * @throws {@link PrefaultError} `PREFAULT_UNSUPPORTED`
+   */
+  choose(asked: Strategy, workers?: number): Attempt;
   /** @throws {@link PrefaultError} `PREFAULT_MAP_FAILED` */
   map(layout: Layout, strategy: FillStrategy): Mapping | null;
   /** By file: what was resident before and after. */
@@ -83,11 +88,12 @@ function exactSubject(plan: Plan, shim: Shim): Subject {
   advise("random");
   return {
     ...subject,
-    choose: (asked) =>
+    choose: (asked, workers) =>
       asked === "auto"
         ? {
             strategy: "read",
             why: "memory is short, and reads bring nothing beside what they ask for",
+            withoutWorkers: workers === undefined && readsSooner(plan.bytes, subject.files),
           }
         : subject.choose(asked),
     async close() {

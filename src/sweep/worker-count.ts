@@ -10,6 +10,18 @@ const MOST_REMOTE = 4;
 /** With this share resident, the device has little to read. */
 const WARM_SHARE = 0.95;
 
+/** A fast device reads less than this while the first thread starts. */
+const FEW_BYTES = 128 * 1024 ** 2;
+
+/**
+ * Whether to read on the calling thread, since starting worker threads would take longer than the fill.
+ *
+ * @param files to read; those of a server that may not answer are left to threads that can be given up
+ */
+export function readsSooner(bytes: number, files: readonly Pick<FileSource, "facts">[]): boolean {
+  return bytes <= FEW_BYTES && files.every(({ facts }) => facts.isLocal);
+}
+
 /** Whether the processors limit a fill, and not the device. */
 export function isWarm(bytes: number, residentBytes: number | null): boolean {
   return residentBytes !== null && residentBytes >= WARM_SHARE * bytes;

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
 import { type FileFacts, UNKNOWN_FACTS } from "../../shims/file-facts.ts";
-import { defaultWorkers } from "../../src/sweep/worker-count.ts";
+import { defaultWorkers, readsSooner } from "../../src/sweep/worker-count.ts";
 
 const processors = availableParallelism();
 const cold = Math.min(Math.max(2 * processors, 2), 8);
@@ -28,5 +28,18 @@ describe("the number of workers, when nobody says it", () => {
 
   test("another machine gets a few", () => {
     expect(defaultWorkers(1000, 0, [file({ isLocal: false })])).toBe(Math.min(cold, 4));
+  });
+});
+
+describe("a fill that is over before a thread has started", () => {
+  const few = 128 * 1024 ** 2;
+
+  test("is one of few bytes", () => {
+    expect(readsSooner(few, [file({ isLocal: true })])).toBe(true);
+    expect(readsSooner(few + 1, [file({ isLocal: true })])).toBe(false);
+  });
+
+  test("is none of a file whose server may not answer", () => {
+    expect(readsSooner(few, [file({ isLocal: true }), file({ isLocal: false })])).toBe(false);
   });
 });
