@@ -13,6 +13,7 @@ export const SCOPE_NAMES = [
   "beside",
   "larger",
   "server",
+  "slices",
 ] as const;
 
 export type ScopeName = (typeof SCOPE_NAMES)[number];

@@ -10,6 +10,7 @@ import { plan } from "./plan.ts";
 import { pool } from "./pool.ts";
 import { ready } from "./ready.ts";
 import { server } from "./server.ts";
+import { slices } from "./slices.ts";
 import { startup } from "./startup.ts";
 import { warm } from "./warm.ts";
 
@@ -26,4 +27,5 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   beside,
   larger,
   server,
+  slices,
 };
