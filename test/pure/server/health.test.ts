@@ -96,8 +96,9 @@ describe("where a server answers", () => {
 describe("the status of an answer", () => {
   const folder = temporaryFolder();
 
-  async function serve(answer: RequestListener, where: number | string = 0) {
-    const server = createServer(answer).listen(where, ...(where === 0 ? ["127.0.0.1"] : []));
+  async function serve(answer: RequestListener, socketPath?: string) {
+    const where = socketPath === undefined ? { port: 0, host: "127.0.0.1" } : { path: socketPath };
+    const server = createServer(answer).listen(where);
     await once(server, "listening");
     onTestFinished(() => {
       server.closeAllConnections();
