@@ -53,19 +53,31 @@ export function posixLock(libc: Libc, { limit, isPrivileged }: LockConstants) {
       // Shared and read-only: a private writable mapping would be copied page by page when it is locked.
       const at = libc.mmap(null, byteLength, PROT_READ, MAP_SHARED, fd, 0);
       expectMapping(at, `mmap of ${byteLength} bytes`);
+      let underWay = 0;
+      let isClosed = false;
+      // Unmapping unlocks. Never while a call is under way: it would lock whatever is mapped there next.
+      const unmap = () => {
+        if (libc.munmap(at, byteLength) !== 0) throw new SystemError("munmap", lastErrno());
+      };
       return {
         async lock(offset, lockedBytes) {
-          for (let done = 0; done < lockedBytes; done += STEP_BYTES) {
-            const step = Math.min(STEP_BYTES, lockedBytes - done);
-            const address = at + BigInt(offset + done);
-            if ((await mlockInBackground(address, step)) === 0) continue;
-            // The number of an error is lost on the other thread; what was refused is refused again.
-            expectZero(mlock(address, step), `mlock of ${step} bytes`);
+          underWay += 1;
+          try {
+            for (let done = 0; done < lockedBytes && !isClosed; done += STEP_BYTES) {
+              const step = Math.min(STEP_BYTES, lockedBytes - done);
+              const address = at + BigInt(offset + done);
+              if ((await mlockInBackground(address, step)) === 0 || isClosed) continue;
+              // The number of an error is lost on the other thread; what was refused is refused again.
+              expectZero(mlock(address, step), `mlock of ${step} bytes`);
+            }
+          } finally {
+            underWay -= 1;
+            if (isClosed && underWay === 0) unmap();
           }
         },
-        // Unmapping unlocks.
         close() {
-          if (libc.munmap(at, byteLength) !== 0) throw new SystemError("munmap", lastErrno());
+          isClosed = true;
+          if (underWay === 0) unmap();
         },
       };
     },

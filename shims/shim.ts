@@ -219,6 +219,7 @@ export interface MemoryLock {
    * the file. Rejects with a {@link SystemError}: `ENOMEM`, `EAGAIN` or `EPERM` beyond the limit.
    */
   lock(offset: number, byteLength: number): Promise<void>;
+  /** Also while {@link lock} is under way, which then ends early. To be called once. */
   close(): void;
 }
 

@@ -11,10 +11,11 @@ export function windowsLock(
   { address, close }: View,
 ): MemoryLock {
   let grownBytes = 0;
+  let isClosed = false;
   return {
     async lock(offset, byteLength) {
       if (workingSet.grow(byteLength)) grownBytes += byteLength;
-      for (let done = 0; done < byteLength; done += LOCKED_BYTES) {
+      for (let done = 0; done < byteLength && !isClosed; done += LOCKED_BYTES) {
         const bytes = Math.min(LOCKED_BYTES, byteLength - done);
         if (kernel32.VirtualLock(address + BigInt(offset + done), bytes) === 0) {
           throw new SystemError(`VirtualLock of ${bytes} bytes`, lastWindowsError(kernel32));
@@ -24,6 +25,7 @@ export function windowsLock(
     },
     // Unmapping unlocks.
     close() {
+      isClosed = true;
       close();
       workingSet.grow(-grownBytes);
     },

@@ -68,7 +68,7 @@ export async function lockRegions(
 }
 
 /** The first regions whose pages are no more than a limit allows. */
-function firstWithin(
+export function firstWithin(
   regions: readonly FileRegion[],
   limit: number,
   pageBytes: number,

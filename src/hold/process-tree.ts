@@ -1,16 +1,19 @@
 import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 
 /**
  * A process and all that it started, directly or not; only itself where the system has no `/proc`.
  *
  * A launcher such as `sh -c` or `numactl` may stand between us and the engine.
+ *
+ * @param root of the file system; tests give a folder
  */
-export async function processTree(pid: number): Promise<number[]> {
-  const names = await readdir("/proc").catch(() => []);
+export async function processTree(pid: number, root = "/"): Promise<number[]> {
+  const names = await readdir(join(root, "proc")).catch(() => []);
   const children = new Map<number, number[]>();
   for (const name of names) {
     if (!/^\d+$/.test(name)) continue;
-    const parent = await parentOf(name);
+    const parent = await parentOf(name, root);
     if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
   }
   const tree = [pid];
@@ -19,8 +22,8 @@ export async function processTree(pid: number): Promise<number[]> {
 }
 
 /** `1234 (name) S 1 …`; the name may have spaces and parentheses (proc_pid_stat(5)). */
-async function parentOf(pid: string): Promise<number | undefined> {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+async function parentOf(pid: string, root: string): Promise<number | undefined> {
+  const text = await readFile(join(root, "proc", pid, "stat"), "utf8").catch(() => "");
   const [, parent] = /^\S+ (\d+)/.exec(text.slice(text.lastIndexOf(")") + 2)) ?? [];
   return parent === undefined ? undefined : Number(parent);
 }

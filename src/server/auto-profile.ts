@@ -1,6 +1,6 @@
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PrefaultError } from "../errors.ts";
 import { checkProfile } from "../experts/check-profile.ts";
@@ -88,13 +88,16 @@ export class AutoProfile {
 
 /**
  * The file in which the use of a model's experts is recorded, in the user's folder for state:
- * `$XDG_STATE_HOME`, by default `~/.local/state` (XDG Base Directory Specification), or `%LOCALAPPDATA%`.
+ * `$XDG_STATE_HOME`, by default `~/.local/state`, or `%LOCALAPPDATA%`. One that is not absolute does not
+ * count (XDG Base Directory Specification).
  */
 export function autoProfilePath(model: Model, env: NodeJS.ProcessEnv = process.env): string {
-  const given = env["XDG_STATE_HOME"] || env["LOCALAPPDATA"];
+  const given = [env["XDG_STATE_HOME"], env["LOCALAPPDATA"]].find(
+    (folder) => folder !== undefined && isAbsolute(folder),
+  );
   const name = basename(model.files[0]?.path ?? "model").replace(/[^\w.-]/g, "_");
   return join(
-    given || join(homedir(), ".local", "state"),
+    given ?? join(homedir(), ".local", "state"),
     "prefault",
     "profiles",
     `${name}.${modelIdentity(model).fingerprint}.json`,

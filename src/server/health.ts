@@ -14,16 +14,28 @@ const DEFAULT_PORTS = [8080, 9931] as const;
 /** A server that does not answer within this time is asked again. */
 const TIMEOUT_MS = 2000;
 
-/** Where the server of a command line answers `/health`; nowhere for a program that is no server. */
-export function healthUrls({ program, engine, host, port, apiPrefix = "" }: Launch): HealthUrl[] {
+/** What of a command line says where its server listens. */
+type Listener = Pick<Launch, "program" | "engine" | "host" | "port" | "apiPrefix">;
+
+/**
+ * Where the server of a command line answers `/health`; nowhere for a program that is no server, nor for an
+ * address that cannot be written as a URL, such as one with a zone (`fe80::1%eth0`).
+ */
+export function healthUrls({ program, engine, host, port, apiPrefix = "" }: Listener): HealthUrl[] {
   const isServer = /server|llamafile|runner/i.test(program) || engine === "ollama";
   if (port === undefined && !isServer) return [];
   const path = `${apiPrefix.replace(/\/$/, "")}/health`;
   if (host?.endsWith(".sock")) {
-    return [{ url: new URL(`http://localhost${path}`), socketPath: host }];
+    return urlOf(`http://localhost${path}`).map((url) => ({ url, socketPath: host }));
   }
   const ports = port === undefined ? DEFAULT_PORTS : [port];
-  return ports.map((each) => ({ url: new URL(`http://${reachable(host)}:${each}${path}`) }));
+  return ports.flatMap((each) =>
+    urlOf(`http://${reachable(host)}:${each}${path}`).map((url) => ({ url })),
+  );
+}
+
+function urlOf(text: string): URL[] {
+  return URL.canParse(text) ? [new URL(text)] : [];
 }
 
 /** An address that a server listens on, as one that it can be asked at. */

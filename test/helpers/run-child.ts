@@ -98,9 +98,10 @@ export async function runFixture<Result>(
   name: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
+  before: ChildOptions["before"] = [],
 ): Promise<Result> {
   const file = new URL(`../fixtures/${name}`, import.meta.url);
-  return parseOutput<Result>(await runScript(file, args, { env, timeoutMs: 170_000 }));
+  return parseOutput<Result>(await runScript(file, args, { env, before, timeoutMs: 170_000 }));
 }
 
 /**
