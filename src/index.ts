@@ -13,6 +13,8 @@ export { type ReadProfileOptions, readProfile } from "./experts/read-profile.ts"
 export type { FailureReport } from "./fill/failure.ts";
 export type { FillStrategy } from "./fill/fill-task.ts";
 export { type Gate, type GateAnswer, type GateQuestion, shouldRun } from "./gate.ts";
+export { type KeepOptions, type KeptWarm, keepWarm } from "./keep/keep-warm.ts";
+export type { KeptRun, KeptState } from "./keep/kept-set.ts";
 export { type MapModelOptions, mapModel } from "./mapped/map-model.ts";
 export type { ArenaSpan, MappedModel, MappedTensor } from "./mapped/mapped-model.ts";
 export type { MetadataValue, Model, ModelFile, ModelKind, Tensor } from "./model/model.ts";

@@ -1,5 +1,6 @@
 import { asPrefaultError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
+import { fillBeside } from "../keep/fill-beside.ts";
 import { disabledReason } from "../kill-switch.ts";
 import type { Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
@@ -10,7 +11,6 @@ import { residency } from "../residency/residency.ts";
 import { isPartial } from "../run/arrange.ts";
 import { openTarget, prefault, reporting } from "../run/prefault.ts";
 import { emptyReport, logLine, type PrefaultReport } from "../run/report.ts";
-import { fillBeside } from "../server/fill.ts";
 import type { Target } from "../target/target.ts";
 import { gibPerSecond } from "../units.ts";
 

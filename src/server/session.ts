@@ -1,11 +1,9 @@
 import { abortError, asPrefaultError } from "../errors.ts";
-import { type HeldRegions, lockRegions, RAISE_LIMIT } from "../hold/lock.ts";
+import { EVERY_MS } from "../keep/keep-warm.ts";
+import { type KeepTask, KeptSet } from "../keep/kept-set.ts";
 import { logOf } from "../options.ts";
-import type { FileRegion } from "../plan/region.ts";
 import { reporting } from "../run/prefault.ts";
 import { emptyReport, type PrefaultReport, unopenedReport } from "../run/report.ts";
-import { formatBytes } from "../units.ts";
-import { fillBeside } from "./fill.ts";
 import type { ServerOptions } from "./options.ts";
 import { type PlanCommand, type Prepared, prepare } from "./prepare.ts";
 import { waitUntilReady } from "./wait-until-ready.ts";
@@ -44,7 +42,7 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
   const write = logOf(given);
   // What is stopped is stopped on purpose.
   const log = (line: string) => (signal.aborted ? undefined : write(line));
-  let held: HeldRegions | null = null;
+  let set: KeptSet | null = null;
   let recording: Promise<void> = Promise.resolve();
 
   const options = { ...others, ...(profile !== "auto" && { profile }), signal, log };
@@ -61,22 +59,25 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     const ready = prepared.moment.when === "ready";
     const reserveBytes = given.reserveBytes ?? (ready ? RESERVE_BYTES : resolved.reserveBytes);
     const { plans: target, failures } = prepared;
-    const how = {
+    const task: KeepTask = {
       target,
       failures,
       options: { ...prepared.options, reserveBytes },
       reader: ready ? pid : null,
       loader: ready ? null : pid,
+      engine: pid,
+      lock,
+      everyMs: EVERY_MS,
+      signal,
     };
-    const { reports, regions } = await fillBeside(how, log);
-    if (lock) held = await hold(regions, signal, log);
+    set = await KeptSet.fill(task, log);
     const { auto } = prepared;
     if (auto !== null) {
       recording = auto.record(signal).catch((error) => {
         write(`prefault: ${asPrefaultError(error).message}`);
       });
     }
-    return reports;
+    return [...set.reports];
   });
 
   async function close(): Promise<void> {
@@ -84,8 +85,7 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     given.signal?.removeEventListener("abort", onAbort);
     await report;
     await recording;
-    held?.release();
-    held = null;
+    await set?.close();
   }
   return { report, close, [Symbol.asyncDispose]: close };
 }
@@ -113,19 +113,4 @@ async function waitForMoment(
   });
   if (by !== "unknown") return null;
   return "skipped: this system does not tell when the engine has read its model; --after URL does";
-}
-
-/** A lock that is refused leaves the set warm. */
-async function hold(regions: readonly FileRegion[], signal: AbortSignal, log: Log) {
-  if (regions.length === 0) return null;
-  try {
-    const held = await lockRegions(regions, { signal });
-    const { lockedBytes, wantedBytes, why } = held;
-    const all = `prefault: ${formatBytes(lockedBytes)} are locked`;
-    log(why === null ? all : `${all} of ${formatBytes(wantedBytes)}: ${why}; ${RAISE_LIMIT}`);
-    return held;
-  } catch (error) {
-    log(`prefault: nothing is locked: ${asPrefaultError(error).message}`);
-    return null;
-  }
 }

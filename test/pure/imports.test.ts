@@ -13,6 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/index.ts"],
   ["src/integrations"],
   ["src/server"],
+  ["src/keep"],
   ["src/mapped"],
   ["src/run"],
   ["src/beside"],

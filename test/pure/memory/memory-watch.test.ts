@@ -11,7 +11,7 @@ describe("what a worker may fill", () => {
   const look = vi.fn(() => room);
   const watch = () => {
     const asked = { look, wasHit: false } as unknown as CgroupRoom;
-    return new MemoryWatch([], shim, { progress: 0, workers: 1 }, asked);
+    return new MemoryWatch([], shim, { progress: 0, workers: 1 }, null, asked);
   };
 
   beforeEach(() => {

@@ -3,10 +3,10 @@ import { FileSet } from "../file/file-set.ts";
 import { makeRoom, type Room } from "../hold/room.ts";
 import type { FailedPath } from "../model/open-models.ts";
 import type { ResolvedOptions } from "../options.ts";
-import type { FileRegion } from "../plan/region.ts";
 import { type ArrangedTarget, isPartial } from "../run/arrange.ts";
 import { executeTarget, openTarget } from "../run/prefault.ts";
 import type { PrefaultReport } from "../run/report.ts";
+import type { FilesRun } from "../target/run.ts";
 import { fileRegions, type Target } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
 
@@ -24,8 +24,10 @@ export interface FillTask {
 
 export interface Filled {
   readonly reports: PrefaultReport[];
-  /** What is resident now, in the order of its use. */
-  readonly regions: readonly FileRegion[];
+  /** The runs that are resident now, with their regions in the order of their use. */
+  readonly runs: readonly FilesRun[];
+  /** What the target may take; `null` without a budget. */
+  readonly budgetBytes: number | null;
 }
 
 /**
@@ -57,21 +59,21 @@ export async function fillBeside(
     const manners = arranged.runs.map(() => manner);
     const reports = await executeTarget(opened, how, files, manners);
     beside?.stop();
-    return { reports, arranged, regions: regionsOf(arranged, reports) };
+    return { reports, runs: filledRuns(arranged, reports), budgetBytes: arranged.budgetBytes };
   };
-  const { arranged, ...first } = await fill(options);
+  const first = await fill(options);
   const by = (room as Room | null)?.by;
-  if (by !== "nothing" || first.regions.length === 0) return first;
-  const again = await fill({ ...options, budget: arranged.budgetBytes ?? options.budget });
+  if (by !== "nothing" || first.runs.length === 0) return first;
+  const again = await fill({ ...options, budget: first.budgetBytes ?? options.budget });
   const reports = again.reports.map((report, index) => both(first.reports[index], report));
-  return { reports, regions: again.regions };
+  return { ...again, reports };
 }
 
-/** The regions of the runs that were filled. */
-function regionsOf({ runs }: ArrangedTarget, reports: readonly PrefaultReport[]) {
-  return fileRegions(
-    runs.filter((_, index) => reports[index]?.ran === true && !reports[index]?.error),
-  );
+function filledRuns({ runs }: ArrangedTarget, reports: readonly PrefaultReport[]): FilesRun[] {
+  return runs.filter((run, index): run is FilesRun => {
+    const report = reports[index];
+    return run.kind === "files" && report?.ran === true && report.error === undefined;
+  });
 }
 
 /** The report of a run that was filled twice. */
