@@ -61,3 +61,8 @@ export async function prepare(
   const moment = decideMoment({ launch, isPart: isPartial(arranged), urls, isGiven });
   return { ...planned, options, arranged, moment, auto };
 }
+
+/** The files of all plans. */
+export function pathsOfPlans(plans: readonly ModelPlan[]): string[] {
+  return plans.flatMap(({ model }) => model.files.map(({ path }) => path));
+}

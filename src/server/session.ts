@@ -1,11 +1,12 @@
-import { abortError, asPrefaultError } from "../errors.ts";
+import { asPrefaultError } from "../errors.ts";
 import { EVERY_MS } from "../keep/keep-warm.ts";
 import { type KeepTask, KeptSet } from "../keep/kept-set.ts";
 import { logOf } from "../options.ts";
 import { reporting } from "../run/prefault.ts";
 import { emptyReport, type PrefaultReport, unopenedReport } from "../run/report.ts";
+import { dropWhenLoaded } from "./drop-when-loaded.ts";
 import type { ServerOptions } from "./options.ts";
-import { type PlanCommand, type Prepared, prepare } from "./prepare.ts";
+import { type PlanCommand, type Prepared, pathsOfPlans, prepare } from "./prepare.ts";
 import { waitUntilReady } from "./wait-until-ready.ts";
 
 /** A command that was started. */
@@ -44,6 +45,7 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
   const log = (line: string) => (signal.aborted ? undefined : write(line));
   let set: KeptSet | null = null;
   let recording: Promise<void> = Promise.resolve();
+  let dropping: Promise<void> = Promise.resolve();
 
   const options = { ...others, ...(profile !== "auto" && { profile }), signal, log };
   const report = reporting(options, async (resolved) => {
@@ -71,6 +73,9 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
       signal,
     };
     set = await KeptSet.fill(task, log);
+    dropping = dropWhenLoaded(prepared, pid, signal, log).catch((error: unknown) => {
+      log(`prefault: ${asPrefaultError(error).message}`);
+    });
     const { auto } = prepared;
     if (auto !== null) {
       recording = auto.record(signal).catch((error) => {
@@ -85,6 +90,7 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     given.signal?.removeEventListener("abort", onAbort);
     await report;
     await recording;
+    await dropping;
     await set?.close();
   }
   return { report, close, [Symbol.asyncDispose]: close };
@@ -107,10 +113,7 @@ async function waitForMoment(
   const { urls, isGiven, why } = moment;
   const shown = urls.map(({ url }) => url.href).join(" or ");
   log(`prefault: warming waits ${shown ? `for ${shown}` : "until the model is read"}: ${why}`);
-  const paths = plans.flatMap(({ model }) => model.files.map(({ path }) => path));
-  const by = await waitUntilReady({ urls, isGiven, pid, paths, signal }).catch((error: unknown) => {
-    throw signal.aborted ? abortError(signal) : error;
-  });
+  const by = await waitUntilReady({ urls, isGiven, pid, paths: pathsOfPlans(plans), signal });
   if (by !== "unknown") return null;
   return "skipped: this system does not tell when the engine has read its model; --after URL does";
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Activity, activityOf } from "../beside/activity.ts";
+import { abortError } from "../errors.ts";
 import { type HealthUrl, statusOf } from "./health.ts";
 
 /** How it was told that the engine has read its model. */
@@ -33,7 +34,7 @@ const SILENT_MS = 60_000;
  * Waits until an engine has read its model: until a URL answers 200, or, where no URL is known or none
  * answers, until the files are mapped and the processes read nothing more.
  *
- * @throws {@link AbortSignal.reason} when the signal fires first
+ * @throws {@link PrefaultError} `PREFAULT_ABORTED` when the signal fires first
  */
 export async function waitUntilReady(question: ReadyQuestion): Promise<ReadyBy> {
   const { urls, isGiven, pid, paths, signal } = question;
@@ -44,7 +45,7 @@ export async function waitUntilReady(question: ReadyQuestion): Promise<ReadyBy> 
   const asked = urls.filter((url) => !others.has(url));
   let hasAnswered = false;
   for (;;) {
-    signal.throwIfAborted();
+    if (signal.aborted) throw abortError(signal);
     const statuses = await Promise.all(asked.map((url) => statusOf(url, signal)));
     if (statuses.includes(200)) return "health";
     hasAnswered ||= statuses.some((status) => status === 503);
@@ -54,7 +55,7 @@ export async function waitUntilReady(question: ReadyQuestion): Promise<ReadyBy> 
       if (activity === null) return "unknown";
       if (quiet.look(activity)) return "settled";
     }
-    await sleep(LOOK_MS, undefined, { signal });
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
   }
 }
 
