@@ -9,6 +9,7 @@ import { peers } from "./peers.ts";
 import { plan } from "./plan.ts";
 import { pool } from "./pool.ts";
 import { ready } from "./ready.ts";
+import { reference } from "./reference.ts";
 import { server } from "./server.ts";
 import { slices } from "./slices.ts";
 import { startup } from "./startup.ts";
@@ -27,5 +28,6 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   beside,
   larger,
   server,
+  reference,
   slices,
 };
