@@ -14,6 +14,7 @@ export const SCOPE_NAMES = [
   "larger",
   "server",
   "reference",
+  "read-ahead",
   "slices",
 ] as const;
 

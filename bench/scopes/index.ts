@@ -8,6 +8,7 @@ import { larger } from "./larger.ts";
 import { peers } from "./peers.ts";
 import { plan } from "./plan.ts";
 import { pool } from "./pool.ts";
+import { readAhead } from "./read-ahead.ts";
 import { ready } from "./ready.ts";
 import { reference } from "./reference.ts";
 import { server } from "./server.ts";
@@ -29,5 +30,6 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   larger,
   server,
   reference,
+  "read-ahead": readAhead,
   slices,
 };
