@@ -12,6 +12,7 @@ export const SCOPE_NAMES = [
   "ready",
   "beside",
   "larger",
+  "slices",
 ] as const;
 
 export type ScopeName = (typeof SCOPE_NAMES)[number];

@@ -11,8 +11,8 @@ import { bytesReadBy } from "../loop-disk.ts";
 import { runProgram } from "../process.ts";
 import { type Check, type Column, medianOf, ratio, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
-import type { Disk } from "../scopes/larger.ts";
 import { zipfProfile } from "../zipf-reader.ts";
+import type { Disk } from "./disks.ts";
 import { fillWithin, inHalf } from "./half-memory.ts";
 
 const OURS = "prefault --budget --profile";
@@ -74,8 +74,8 @@ export async function compareFills(disk: Disk, path: string): Promise<Table> {
     say,
   );
   return {
-    id: `larger-${id}-fill`,
-    title: `The fill alone, ${title}`,
+    id: `slices-${id}`,
+    title: `Slices, ${title}`,
     columns: COLUMNS,
     rows,
     moreIsBetter: true,

@@ -9,6 +9,7 @@ import { peers } from "./peers.ts";
 import { plan } from "./plan.ts";
 import { pool } from "./pool.ts";
 import { ready } from "./ready.ts";
+import { slices } from "./slices.ts";
 import { startup } from "./startup.ts";
 import { warm } from "./warm.ts";
 
@@ -24,4 +25,5 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   ready,
   beside,
   larger,
+  slices,
 };
