@@ -78,7 +78,7 @@ async function filesSubject(run: FilesRun, shim: Shim, signal?: AbortSignal): Pr
  * Files of which nothing beside the regions may be read. A page fault reads a large folio or the device's
  * read-ahead, neighbours included; a read of a descriptor that was advised to be random reads what it was
  * asked for (mm/readahead.c, `page_cache_sync_ra`). It also is the fastest way to fill slices of half a
- * megabyte (`npm run bench -- --scope larger`).
+ * megabyte (`npm run bench -- --scope slices`).
  */
 function exactSubject(plan: Plan, shim: Shim): Subject {
   const subject = planSubject(plan, shim);
