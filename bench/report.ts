@@ -2,10 +2,14 @@
  * Writes the figures of one or several results between the markers of bench/README.md, so that none
  * is typed by hand, and draws their plots beside it.
  *
- *     tsx bench/report.ts RESULT.json...
+ *     tsx bench/report.ts [--beside] RESULT.json...
+ *
+ * With `--beside` nothing but the scopes' own sections is written, and each names its machine and has its
+ * own figures to be reached: for runs on another machine than the page's.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
 import { formatBytes } from "../src/units.ts";
 import { renderChecks, renderMachine, renderTable } from "./markdown.ts";
 import { mergeScopes } from "./merge.ts";
@@ -14,10 +18,13 @@ import { type BenchResult, type ScopeResult, wasMeasured } from "./result.ts";
 const README = "bench/README.md";
 const PLOTS = "bench/plots";
 
-const sources = process.argv.slice(2);
+const { values: flags, positionals: sources } = parseArgs({
+  allowPositionals: true,
+  options: { beside: { type: "boolean", default: false } },
+});
 const results = sources.map((source) => JSON.parse(readFileSync(source, "utf8")) as BenchResult);
 const [first] = results;
-if (first === undefined) throw new Error("usage: report.ts RESULT.json...");
+if (first === undefined) throw new Error("usage: report.ts [--beside] RESULT.json...");
 const machine = renderMachine(first.machine);
 if (results.some((result) => renderMachine(result.machine) !== machine)) {
   throw new Error("these results are from different machines");
@@ -28,9 +35,15 @@ for (const source of sources) {
 }
 const scopes = mergeScopes(results);
 let text = readFileSync(README, "utf8");
-text = fill(text, "machine", [machine, ...results.map(runOf)].join("\n"));
-text = fill(text, "checks", renderChecks(scopes.flatMap((scope) => scope.checks)));
-for (const scope of scopes) text = fill(text, scope.scope, figures(scope));
+const facts = [machine, ...results.map(runOf)].join("\n");
+if (!flags.beside) {
+  text = fill(text, "machine", facts);
+  text = fill(text, "checks", renderChecks(scopes.flatMap((scope) => scope.checks)));
+}
+for (const scope of scopes) {
+  const reached = `\n\nThe machine of these figures:\n\n${facts}\n${renderChecks(scope.checks)}`;
+  text = fill(text, scope.scope, `${figures(scope)}${flags.beside ? reached : ""}`);
+}
 writeFileSync(README, text);
 
 function runOf({ settings, startedAt, scopes }: BenchResult): string {
