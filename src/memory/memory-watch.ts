@@ -8,6 +8,12 @@ import { Pressure } from "./pressure.ts";
 /** The smallest batch is one large folio: for half of one the kernel reads the whole. */
 export const LEAST_BATCH_BYTES = 2 * 1024 ** 2;
 
+/**
+ * How long what a cgroup had room for is taken for true. To read a group's files takes as long as to copy
+ * a slice of an expert, of which there are thousands.
+ */
+const TRUE_MS = 10;
+
 /** There is no memory for the next batch. The message gives the figures. */
 export class MemoryRanShort extends Error {}
 
@@ -28,6 +34,8 @@ export class MemoryWatch {
   readonly #state: SweepState;
   readonly #pressure = new Pressure();
   readonly #room: CgroupRoom;
+  /** Bytes that may still be filled without asking the cgroups, and until when. */
+  #allowed = { bytes: 0, untilMs: 0 };
 
   constructor(
     files: readonly FileSource[],
@@ -60,9 +68,15 @@ export class MemoryWatch {
    * @throws {@link MemoryRanShort} when there is no room
    */
   allow(batchBytes: number): number {
+    const now = performance.now();
+    if (batchBytes <= this.#allowed.bytes && now < this.#allowed.untilMs) {
+      this.#allowed.bytes -= batchBytes;
+      return batchBytes;
+    }
     const { progress, workers } = this.#state;
     const room = this.#room.look(progress, Math.max(1, workers));
     if ("full" in room) throw new MemoryRanShort(room.full);
+    this.#allowed = { bytes: room.bytes - batchBytes, untilMs: now + TRUE_MS };
     if (room.bytes >= batchBytes) return batchBytes;
     const whole = room.bytes - (room.bytes % LEAST_BATCH_BYTES);
     return Math.min(batchBytes, Math.max(LEAST_BATCH_BYTES, whole));
