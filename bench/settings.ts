@@ -12,6 +12,7 @@ export const SCOPE_NAMES = [
   "ready",
   "beside",
   "larger",
+  "read-ahead",
   "slices",
 ] as const;
 

@@ -8,6 +8,7 @@ import { larger } from "./larger.ts";
 import { peers } from "./peers.ts";
 import { plan } from "./plan.ts";
 import { pool } from "./pool.ts";
+import { readAhead } from "./read-ahead.ts";
 import { ready } from "./ready.ts";
 import { slices } from "./slices.ts";
 import { startup } from "./startup.ts";
@@ -25,5 +26,6 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   ready,
   beside,
   larger,
+  "read-ahead": readAhead,
   slices,
 };

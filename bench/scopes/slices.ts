@@ -1,5 +1,5 @@
 import type { Scope } from "../bench.ts";
-import { onEachDisk } from "../larger/disks.ts";
+import { type Disk, onUntunedDisk, ownDisk } from "../larger/disks.ts";
 import { compareFills, fillChecks } from "../larger/fills.ts";
 import type { Check, Table } from "../result.ts";
 
@@ -19,12 +19,14 @@ export const slices: Scope = {
   async run(bench) {
     const tables: Table[] = [];
     const checks: Check[] = [];
-    await onEachDisk(bench, async (disk) => {
+    const compare = async (disk: Disk) => {
       const path = await disk.bench.subjects.routed(bench.settings.bytes);
       const fills = await compareFills(disk, path);
       tables.push(fills);
       checks.push(...fillChecks(disk, fills));
-    });
+    };
+    await onUntunedDisk(bench, compare);
+    await compare(ownDisk(bench));
     return { tables, checks };
   },
 };
