@@ -12,7 +12,7 @@ const BESIDE = [0.6, 1.4];
 /** Five that are told apart, and what a rate can be told from. */
 const TOKENS = 15;
 
-/** Rounds of what no claim is made of: all of it together took more than an hour. */
+/** Rounds of what no claim is made of: all of it together would take more than an hour. */
 const FEWER_ROUNDS = 2;
 
 export const larger: Scope = {
