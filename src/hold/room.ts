@@ -15,7 +15,7 @@ import { processTree } from "./process-tree.ts";
 export type RoomBy =
   /** There was enough. */
   | "free memory"
-  /** What is not wanted of the engine's mapping was paged out. */
+  /** Parts of the engine's mapping were paged out, those that are not wanted first. */
   | "page-out"
   /** The cgroup was told to reclaim what was used least. */
   | "memory.reclaim"
@@ -63,7 +63,7 @@ export async function makeRoom(
   const shim = await loadShim();
   const plan = await abortable(signal, planRegions(regions, shim, files), (late) => late.close());
   try {
-    const wantedBytes = await missingBytes(plan, shim, signal);
+    let wantedBytes = await missingBytes(plan, shim, signal);
     const free = () => unusedBytes(shim.memory()) - SPARE_BYTES;
     const before = free();
     const isEnough = () => free() >= ENOUGH * wantedBytes;
@@ -72,7 +72,17 @@ export async function makeRoom(
       return { by, wantedBytes, freedBytes: Math.max(0, free() - before), refusals };
     };
     if (wantedBytes === 0 || isEnough()) return room("free memory");
-    await pageOutOthers(pid, plan, shim, isEnough, signal).catch(keep(refusals));
+    await pageOut(pid, plan, shim, { keepsRanges: true, isEnough, signal }).catch(keep(refusals));
+    // The kernel passes over a large folio of which a part is kept: with slices of experts, over nearly all.
+    if (!isEnough() && refusals.length === 0) {
+      const isEnoughNow = async () => {
+        wantedBytes = await missingBytes(plan, shim, signal);
+        return isEnough();
+      };
+      const all = { keepsRanges: false, isEnough: isEnoughNow, signal };
+      await pageOut(pid, plan, shim, all).catch(keep(refusals));
+      await isEnoughNow();
+    }
     if (isEnough()) return room("page-out");
     if (refusals.length === 0) {
       refusals.push(`page-out freed ${formatBytes(Math.max(0, free() - before))}`);
@@ -103,21 +113,35 @@ async function missingBytes(plan: Plan, shim: Shim, signal?: AbortSignal): Promi
   return missing;
 }
 
-/** Pages out what a process tree has mapped of the plan's files beside its ranges, until it is enough. */
-async function pageOutOthers(
+interface PageOut {
+  /** Only what lies beside the plan's ranges is paged out. */
+  readonly keepsRanges: boolean;
+  isEnough(): boolean | Promise<boolean>;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Pages out what a process tree has mapped of the plan's files, until it is enough. */
+async function pageOut(
   pid: number,
   plan: Plan,
   shim: Shim,
-  isEnough: () => boolean,
-  signal: AbortSignal | undefined,
+  { keepsRanges, isEnough, signal }: PageOut,
 ): Promise<void> {
+  // Pages that reclaim has unmapped and could not free yet leave without any right.
+  for (const { file, ranges } of shim.canEvict ? plan.files : []) {
+    for (const { offset, byteLength } of gapsBetween(ranges, 0, file.byteLength)) {
+      await shim.evict(file.fd, offset, byteLength);
+    }
+  }
+  if (await isEnough()) return;
   for (const each of await processTree(pid)) {
     for (const { file, ranges } of plan.files) {
       for (const mapping of (await shim.findMappings(file.path, each)) ?? []) {
         const { address, byteLength, offset } = mapping;
-        for (const gap of gapsBetween(ranges, offset, offset + byteLength)) {
+        const kept = keepsRanges ? ranges : [];
+        for (const gap of gapsBetween(kept, offset, offset + byteLength)) {
           for (let at = gap.offset; at < gap.offset + gap.byteLength; at += STEP_BYTES) {
-            if (signal?.aborted || isEnough()) return;
+            if (signal?.aborted || (await isEnough())) return;
             const bytes = Math.min(STEP_BYTES, gap.offset + gap.byteLength - at);
             const range = { address: address + BigInt(at - offset), byteLength: bytes };
             await shim.pageOut(each, [range]);

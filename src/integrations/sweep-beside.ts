@@ -86,12 +86,12 @@ async function sweep(
   decide(isAfterLoad);
   if (isAfterLoad) {
     // The load reads all of the model, and evicts what was filled before.
-    const isLoaded = await loading.then(
-      () => true,
-      () => false,
+    const failure = await loading.then(
+      () => undefined,
+      (error: unknown) => AbortSignal.abort(error),
     );
-    if (isLoaded) report(await fillPart(expected ?? modelPath, how));
-    return;
+    if (failure === undefined) return report(await fillPart(expected ?? modelPath, how));
+    return report(await reporting({ ...how, signal: failure }, async () => []));
   }
   const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
   report(first);

@@ -70,16 +70,22 @@ export class AutoProfile {
   }
 
   /**
-   * Records until the signal fires. Writes every ten minutes and at the end.
+   * Records until the signal fires. Writes every ten minutes and at the end; nothing when the signal fires
+   * before the first look.
    *
+   * @param everyMs between two looks; tests give their own
    * @throws {@link PrefaultError} as {@link recordProfile}, and what `node:fs` throws
    */
-  async record(signal: AbortSignal): Promise<void> {
+  async record(signal: AbortSignal, everyMs = EVERY_MS): Promise<void> {
     let known = this.profile === undefined ? undefined : scaled(this.profile, OLD_WEIGHT);
-    await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
+    await sleep(everyMs, undefined, { signal }).catch(() => {});
     while (!signal.aborted) {
-      const options = { tensors: this.#tensors, everyMs: EVERY_MS, forMs: WRITE_MS, signal };
-      const seen = await recordProfile(this.#model, options);
+      const options = { tensors: this.#tensors, everyMs, forMs: WRITE_MS, signal };
+      const seen = await recordProfile(this.#model, options).catch((error: unknown) => {
+        if (signal.aborted) return undefined;
+        throw error;
+      });
+      if (seen === undefined) return;
       known = known === undefined ? seen : mergeProfiles([known, seen]);
       await replaceFile(this.#path, writeProfile(known));
     }

@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { copyFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -7,6 +10,7 @@ import {
   type FakeRun,
   type FakeServerConfig,
   fakeRun,
+  freePort,
   listensToSignals,
 } from "../helpers/fake-server.ts";
 import { until } from "../helpers/process-facts.ts";
@@ -228,6 +232,61 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
       await isUp(running);
       const { stderr } = await expectToRunOn(running, why);
       expect(stderr).not.toMatch(/\bat .*:\d+:\d+/);
+    });
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("runs on when no signal may be sent to it", async () => {
+    // As to sudo by who called it.
+    const running = run({
+      before: ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"],
+      line: () => ["setpriv", "--reuid=65534", "--clear-groups", "sleep", "4"],
+    });
+    await until(() => running.warmers().some(listensToSignals), "the warming process listened");
+    for (const signal of ["SIGTERM", "SIGHUP", "SIGTERM"] as const) {
+      running.prefault.kill(signal);
+      await sleep(500);
+    }
+    const ended = await running.prefault.ended;
+    expect(ended).toMatchObject({ code: 0, signal: null });
+    expect(ended.stderr).not.toMatch(/\bat .*:\d+:\d+/);
+  });
+
+  describe("is waited for", () => {
+    const part = ["--budget", "8M", "--profile", profile];
+
+    test("until it answers, when a part of its model is warmed", async () => {
+      const port = await freePort();
+      const running = run({
+        maps: true,
+        loadMs: 2000,
+        own: part,
+        line: ({ program }) => [program, "-m", model.path, "--port", `${port}`],
+      });
+      await isUp(running);
+      const { stderr } = await expectToRunOn(running, /Pre-faulted/);
+      expect(stderr).toContain(`waits for http://127.0.0.1:${port}/health`);
+    });
+
+    test("by what it reads, when another server has its port", async () => {
+      const asked: string[] = [];
+      const another = createServer((request, response) => {
+        asked.push(request.url ?? "");
+        response.end("{}");
+      }).listen(0, "127.0.0.1");
+      onTestFinished(() => void another.close());
+      await once(another, "listening");
+      const { port } = another.address() as AddressInfo;
+      const running = run({
+        maps: true,
+        answers: false,
+        own: part,
+        line: ({ program }) => [program, "-m", model.path, "--port", `${port}`],
+      });
+      await isUp(running);
+      // Three quiet seconds are the sign.
+      await sleep(5000);
+      await expectToRunOn(running, /Pre-faulted/);
+      expect(asked).toEqual(["/health"]);
     });
   });
 
