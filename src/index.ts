@@ -4,6 +4,7 @@
  * @module prefault
  */
 export type { FoundMapping } from "../shims/index.ts";
+export { findMappedModels } from "./beside/mapped-models.ts";
 export { PrefaultError, type PrefaultErrorCode } from "./errors.ts";
 export type { ModelIdentity } from "./experts/identity.ts";
 export type { ExpertCounts } from "./experts/plan-experts.ts";
@@ -45,7 +46,7 @@ export {
 } from "./passes/index.ts";
 export type { AddressRegion, FileRegion } from "./plan/region.ts";
 export { type EvictedFile, type EvictReport, evict } from "./residency/evict.ts";
-export { findMappings } from "./residency/find-mappings.ts";
+export { type FindMappingsOptions, findMappings } from "./residency/find-mappings.ts";
 export { type RecordOptions, recordProfile } from "./residency/record-profile.ts";
 export {
   type FileResidency,
