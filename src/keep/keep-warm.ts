@@ -67,7 +67,7 @@ const MOST_MS = 2 ** 31 - 1;
 export function keepWarm(target: Target, options: KeepOptions = {}): KeptWarm {
   const stop = new AbortController();
   const { signal } = stop;
-  const { lock = false, everyMs = EVERY_MS, pid, signal: given, ...others } = options ?? {};
+  const { lock = false, everyMs = EVERY_MS, pid, signal: given, ...others } = options;
   const onAbort = () => stop.abort(given?.reason);
   let set: KeptSet | null = null;
   const report = reporting({ ...others, signal: given }, async (resolved) => {
@@ -82,9 +82,11 @@ export function keepWarm(target: Target, options: KeepOptions = {}): KeptWarm {
   });
   const ended = report.then(async ({ ran, error }) => {
     const failed = set === null || !ran ? (error ?? null) : await set.ended;
-    if (failed?.code === "PREFAULT_ABORTED") return null;
     if (failed === null && !signal.aborted) await fired(signal);
-    return signal.aborted ? null : failed;
+    if (signal.aborted || failed === null || failed.code === "PREFAULT_ABORTED") return null;
+    if (set !== null)
+      logOf(options)(`[${options.label ?? "prefault"}] Keeping stopped: ${failed.message}.`);
+    return failed;
   });
   async function close(): Promise<void> {
     stop.abort();

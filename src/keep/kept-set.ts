@@ -82,12 +82,7 @@ export class KeptSet {
     };
     this.ended = this.#keep().then(
       () => null,
-      (thrown: unknown) => {
-        if (task.signal.aborted) return null;
-        const error = asPrefaultError(thrown);
-        log(`prefault: ${error.message}`);
-        return error;
-      },
+      (thrown: unknown) => (task.signal.aborted ? null : asPrefaultError(thrown)),
     );
   }
 
