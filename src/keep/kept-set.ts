@@ -132,9 +132,9 @@ export class KeptSet {
     if (error !== undefined) return this.#sayOnce(`prefault: not filled again: ${error.message}`);
     if (filled.runs.length === 0) return this.#postpone();
     await this.#keepAlso(filled);
-    this.#state = { ...this.#state, refills: this.#state.refills + 1 };
     this.#said = "";
     await this.look();
+    this.#state = { ...this.#state, refills: this.#state.refills + 1 };
     this.#log(`prefault: ${formatBytes(bytes)} were missing, and are resident again`);
   }
 
