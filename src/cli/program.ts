@@ -78,16 +78,17 @@ Exit status:
   0    also when keep is stopped by Ctrl-C or SIGTERM, its usual end`;
 
 const KEEP_NOTES = `
-What goes missing is filled again while nobody waits for memory and the engine reads
-nothing. The engine is the process of --pid; without it nobody may read.
+What goes missing is filled again while nobody waits for memory and the engine
+reads nothing. The engine is the process of --pid; without it nobody may read.
 
 --listen PORT listens on 127.0.0.1; 0.0.0.0:PORT is for everybody.
   /metrics   for Prometheus
   /ready     503 until it is warm, then 200
 
-It ends with 0 when it is stopped (Ctrl-C, SIGTERM), or the process of --pid ends, and
-with 1 when it cannot go on, such as when a file was replaced. With PREFAULT=0 it warms
-nothing, and waits to be stopped: what starts it again whenever it ends would never rest.
+It ends with 0 when it is stopped (Ctrl-C, SIGTERM) or the process of --pid
+ends, and with 1 when it cannot go on, such as when a file was replaced. With
+PREFAULT=0 it warms nothing, and waits to be stopped: what starts it again
+whenever it ends would never rest.
 
 Examples:
   prefault keep model.gguf -ngl 20 --cpu-moe --lock
