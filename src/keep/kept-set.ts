@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { loadShim } from "../../shims/index.ts";
 import { asPrefaultError, type PrefaultError } from "../errors.ts";
 import { readProfile } from "../experts/read-profile.ts";
-import { type HeldRegions, lockRegions, RAISE_LIMIT } from "../hold/lock.ts";
+import type { HeldRegions } from "../hold/lock.ts";
 import { memoryPressure } from "../memory/calm.ts";
 import type { ResolvedOptions } from "../options.ts";
+import { fits } from "../run/gate.ts";
 import type { PrefaultReport } from "../run/report.ts";
 import type { FilesRun } from "../target/run.ts";
-import { fileRegions } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
 import { type Filled, type FillTask, fillBeside } from "./fill-beside.ts";
+import { holdRuns } from "./hold-runs.ts";
 import { isQuiet, whileIdle } from "./idle.ts";
 import { isMissing, type KeptRun, lookAt } from "./kept-run.ts";
 
@@ -49,8 +51,9 @@ export class KeptSet {
   readonly ended: Promise<PrefaultError | null>;
   readonly #task: KeepTask;
   readonly #log: Log;
-  /** None while a gate skips everything. */
   #runs: readonly FilesRun[];
+  /** Bytes of the target that fit together or not, while a gate skips some of them; 0 from then on. */
+  #awaitedBytes: number;
   #options: ResolvedOptions;
   #held: HeldRegions | null;
   #state: KeptState;
@@ -61,7 +64,7 @@ export class KeptSet {
   static async fill(task: KeepTask, log: Log): Promise<KeptSet> {
     const options = await withProfile(task.options);
     const filled = await fillBeside({ ...task, options }, log);
-    const held = task.lock ? await hold(filled.runs, task.signal, log) : null;
+    const held = task.lock ? await holdRuns(filled.runs, task.signal, log) : null;
     return new KeptSet({ ...task, options, loader: null }, filled, held, log);
   }
 
@@ -70,6 +73,7 @@ export class KeptSet {
     this.#log = log;
     this.reports = filled.reports;
     this.#runs = filled.runs;
+    this.#awaitedBytes = awaitedBytes(filled);
     this.#options = likeBefore(task.options, filled);
     this.#held = held;
     this.#state = {
@@ -107,10 +111,10 @@ export class KeptSet {
 
   async #keep(): Promise<void> {
     const { signal, everyMs } = this.#task;
-    if (this.#runs.length === 0 && !this.reports.some(isSkipped)) return;
+    if (this.#runs.length === 0 && this.#awaitedBytes === 0) return;
     while (!signal.aborted) {
       const { runs } = await this.look();
-      if (this.#runs.length === 0 || runs.some(isMissing)) await this.#refill();
+      if (runs.some(isMissing) || (await this.#hasRoom())) await this.#refill();
       await sleep(everyMs, undefined, { signal }).catch(() => {});
     }
   }
@@ -138,6 +142,12 @@ export class KeptSet {
     this.#log(`prefault: ${formatBytes(bytes)} were missing, and are resident again`);
   }
 
+  /** Whether there is room now for what a gate has skipped. */
+  async #hasRoom(): Promise<boolean> {
+    const subject = { bytes: this.#awaitedBytes, residentBytes: 0, gate: undefined };
+    return this.#awaitedBytes > 0 && fits(subject, this.#options, await loadShim());
+  }
+
   #postpone(): void {
     if (this.#task.signal.aborted) return;
     this.#state = { ...this.#state, postponed: this.#state.postponed + 1 };
@@ -150,12 +160,15 @@ export class KeptSet {
 
   /** What a gate skipped at first, and there is room for now. */
   async #keepAlso(filled: Filled): Promise<void> {
-    if (this.#runs.length > 0) return;
+    if (this.#awaitedBytes === 0) return;
     const { lock, signal } = this.#task;
     this.#runs = filled.runs;
+    this.#awaitedBytes = awaitedBytes(filled);
     this.#options = likeBefore(this.#options, filled);
-    this.#held = lock ? await hold(filled.runs, signal, this.#log) : null;
-    this.#state = { ...this.#state, lockedBytes: this.#held?.lockedBytes ?? 0 };
+    const held = lock ? await holdRuns(filled.runs, signal, this.#log) : null;
+    this.#held?.release();
+    this.#held = held;
+    this.#state = { ...this.#state, lockedBytes: held?.lockedBytes ?? 0 };
   }
 }
 
@@ -172,28 +185,9 @@ async function withProfile(options: ResolvedOptions): Promise<ResolvedOptions> {
     : options;
 }
 
-/** By a gate: there is something that could be filled, and no failure. */
-function isSkipped({ ran, error, bytes }: PrefaultReport): boolean {
-  return !ran && error === undefined && bytes > 0;
-}
-
-/** A lock that is refused leaves the set warm. */
-async function hold(
-  runs: readonly FilesRun[],
-  signal: AbortSignal,
-  log: Log,
-): Promise<HeldRegions | null> {
-  const regions = fileRegions(runs);
-  if (regions.length === 0) return null;
-  try {
-    const held = await lockRegions(regions, { signal });
-    const { lockedBytes, wantedBytes, why } = held;
-    const all = `prefault: ${formatBytes(lockedBytes)} are locked`;
-    log(why === null ? all : `${all} of ${formatBytes(wantedBytes)}: ${why}; ${RAISE_LIMIT}`);
-    return held;
-  } catch (error) {
-    // What is stopped is stopped on purpose.
-    if (!signal.aborted) log(`prefault: nothing is locked: ${asPrefaultError(error).message}`);
-    return null;
-  }
+/** A budget divides what fits from what does not; without one, what was skipped fits with the rest or not. */
+function awaitedBytes({ reports, budgetBytes }: Filled): number {
+  const isSkipped = reports.some(({ ran, error, bytes }) => !ran && !error && bytes > 0);
+  if (!isSkipped || budgetBytes !== null) return 0;
+  return reports.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -11,8 +11,8 @@ interface Argument {
 
 const { path, options, statePath } = JSON.parse(process.argv[2] ?? "") as Argument;
 const kept = keepWarm(path, { ...options, log: () => {} });
-const { ran } = await kept.report;
+const { ran, reason } = await kept.report;
 setInterval(() => {
-  writeFileSync(`${statePath}.new`, JSON.stringify({ ran, ...kept.state }));
+  writeFileSync(`${statePath}.new`, JSON.stringify({ ran, reason, ...kept.state }));
   renameSync(`${statePath}.new`, statePath);
 }, 50);
