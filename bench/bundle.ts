@@ -1,4 +1,4 @@
-import { build } from "esbuild";
+import { existsSync } from "node:fs";
 
 const bundled = new Map<string, Promise<string>>();
 
@@ -20,7 +20,11 @@ export function bundle(source: string): Promise<string> {
 
 async function compile(source: string): Promise<string> {
   const outfile = `build/${source.replace(/\.ts$/, ".mjs")}`;
-  await build({
+  // A machine without the development tools has what was compiled elsewhere.
+  const esbuild = await import("esbuild").catch(() => null);
+  if (esbuild === null && existsSync(outfile)) return outfile;
+  if (esbuild === null) throw new Error(`${outfile} is missing, and esbuild is not installed`);
+  await esbuild.build({
     entryPoints: [source],
     outfile,
     bundle: true,

@@ -13,6 +13,8 @@ export const SCOPE_NAMES = [
   "beside",
   "larger",
   "server",
+  "reference",
+  "read-ahead",
   "slices",
 ] as const;
 

@@ -5,12 +5,20 @@
 import { readFileSync, statSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { PrefaultOptions, PrefaultReport } from "prefault";
-import { prefault } from "prefault";
+import {
+  type LlamaPlacement,
+  openModel,
+  type PrefaultOptions,
+  type PrefaultReport,
+  planPass,
+  prefault,
+} from "prefault";
 
 export interface SweepTask {
   readonly path: string;
   readonly options?: PrefaultOptions;
+  /** What of a model stays on the CPU; @defaultValue every byte of the file */
+  readonly placement?: LlamaPlacement;
   /** Sweeps one after the other in this process. @defaultValue `1` */
   readonly times?: number;
 }
@@ -28,7 +36,10 @@ export interface SweepOutcome {
 const SAMPLE_MS = 20;
 
 const task = JSON.parse(process.argv[2] ?? "{}") as SweepTask;
-const target = [{ path: task.path, offset: 0, byteLength: statSync(task.path).size }];
+const target =
+  task.placement === undefined
+    ? [{ path: task.path, offset: 0, byteLength: statSync(task.path).size }]
+    : planPass(await openModel(task.path), task.placement);
 const options: PrefaultOptions = { gate: "always", onError: "throw", log() {}, ...task.options };
 // Whatever the import started is over before anything is measured.
 await sleep(50);

@@ -13,24 +13,27 @@ export interface Disk {
   readonly title: string;
 }
 
-/** Runs something on a disk that nobody tuned, where one can be made, and then on the machine's own. */
-export async function onEachDisk(bench: Bench, run: (disk: Disk) => Promise<void>): Promise<void> {
-  const { subjects, settings, machine, say } = bench;
+/** Runs something on a disk that nobody tuned. Where none can be made, it says why. */
+export async function onUntunedDisk(bench: Bench, run: (disk: Disk) => Promise<void>) {
+  const { subjects, settings, say } = bench;
   const bytes = Math.ceil(1.2 * settings.bytes) + 2 ** 28;
   const untuned = makeLoopDisk(subjects.folder, bytes, UNTUNED_KIB);
   if (typeof untuned === "string") {
     say(` no disk of ${UNTUNED_KIB} KiB: ${untuned}`);
-  } else {
-    try {
-      const title = `a disk that reads ahead ${UNTUNED_KIB} KiB`;
-      say(` ${title}`);
-      const onIt = new Subjects(untuned.folder, subjects.memory, settings.dropCaches);
-      await run({ bench: { ...bench, subjects: onIt }, id: "128", title });
-    } finally {
-      untuned.remove();
-    }
+    return;
   }
-  const title = `the machine's own disk, ${machine.readAheadKb} KiB`;
-  say(` ${title}`);
-  await run({ bench, id: "own", title });
+  try {
+    const title = `a disk that reads ahead ${UNTUNED_KIB} KiB`;
+    say(` ${title}`);
+    const onIt = new Subjects(untuned.folder, subjects.memory, settings.dropCaches);
+    await run({ bench: { ...bench, subjects: onIt }, id: "128", title });
+  } finally {
+    untuned.remove();
+  }
+}
+
+export function ownDisk(bench: Bench): Disk {
+  const title = `the machine's own disk, ${bench.machine.readAheadKb} KiB`;
+  bench.say(` ${title}`);
+  return { bench, id: "own", title };
 }

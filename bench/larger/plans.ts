@@ -39,7 +39,7 @@ export async function comparePlans({ settings, say }: Bench, folder: string): Pr
   const contender = (name: string, args: readonly string[]) => ({
     name,
     async run() {
-      const command = ["dist/cli.js", "plan", model, "--budget", "4G", ...args, "--json"];
+      const command = ["dist/cli.js", "plan", model, "--budget", "4G", ...args];
       const { stdout, seconds } = await runProgram(process.execPath, [...SAY_USE, ...command]);
       const used = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as NodeJS.ResourceUsage;
       const processorMs = (used.userCPUTime + used.systemCPUTime) / 1000;

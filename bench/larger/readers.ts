@@ -27,28 +27,37 @@ const COLUMNS: readonly Column[] = [
 ];
 
 const SEED = 13;
-/** Five that are told apart, and what a rate can be told from. */
-const TOKENS = 15;
 /** What a profile is counted from, and how long an engine worked before a snapshot. */
 const PROFILED_TOKENS = 2000;
 const EARLIER_TOKENS = 40;
 
-/** One skew on one disk, all contenders interleaved. */
+/** What is compared where no claim is made. */
+const FEW: readonly string[] = [NOTHING, whole(LLAMA), PROFILE];
+
+export interface HowMany {
+  readonly rounds: number;
+  /** Whether all contenders run, or few. */
+  readonly all: boolean;
+  /** More than five. */
+  readonly tokens: number;
+}
+
+/** One skew on one disk, the contenders interleaved. */
 export async function compareReaders(
   disk: Disk,
   path: string,
   s: number,
-  rounds: number,
+  { rounds, all, tokens }: HowMany,
 ): Promise<Table> {
   const { bench, id, title } = disk;
   const { subjects, tools, say } = bench;
   say(`  Zipf ${s}`);
-  const task: ZipfTask = { path, tokens: TOKENS, s, seed: SEED };
+  const task: ZipfTask = { path, tokens, s, seed: SEED };
   const list = join(subjects.folder, `zipf-${s}.tokens`);
   await writeZipfTokens(task, list);
   const profile = join(subjects.folder, `zipf-${s}.csv`);
   writeCsvProfile(profile, await zipfProfile(task, PROFILED_TOKENS));
-  const snapshot = await earlierSnapshot(disk, task);
+  const snapshot = all ? await earlierSnapshot(disk, task) : "";
   const budget = { budget: "auto", reserveBytes: RESERVE_BYTES } as const;
   const ways: { name: string; skipped?: string | undefined; fill: Fill }[] = [
     { name: NOTHING, fill: async () => undefined },
@@ -60,8 +69,9 @@ export async function compareReaders(
     { name: PROFILE, fill: ofPrefault({ ...budget, profile }) },
     { name: SNAPSHOT, fill: ofPrefault({ ...budget, profile: snapshot }) },
   ];
+  const contenders = ways.filter(({ name }) => all || FEW.includes(name));
   const rows = await interleave(
-    ways.map(({ name, skipped, fill }) => ({
+    contenders.map(({ name, skipped, fill }) => ({
       name,
       skipped: skipped ?? tools.missing,
       async run() {

@@ -8,7 +8,9 @@ import { larger } from "./larger.ts";
 import { peers } from "./peers.ts";
 import { plan } from "./plan.ts";
 import { pool } from "./pool.ts";
+import { readAhead } from "./read-ahead.ts";
 import { ready } from "./ready.ts";
+import { reference } from "./reference.ts";
 import { server } from "./server.ts";
 import { slices } from "./slices.ts";
 import { startup } from "./startup.ts";
@@ -27,5 +29,7 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   beside,
   larger,
   server,
+  reference,
+  "read-ahead": readAhead,
   slices,
 };

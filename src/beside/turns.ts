@@ -32,7 +32,7 @@ export class Turns {
   }
 
   async #look(): Promise<boolean> {
-    const processes = new Set([...(await processTree(this.#pid)), process.pid]);
+    const processes = new Set([...(await this.#engine()), process.pid]);
     const bytes = await readBytesOf([...processes]);
     if (bytes === null || this.#isOver) return false;
     const step = this.#pace.look(bytes, performance.now());
@@ -40,6 +40,11 @@ export class Turns {
     this.#timer = setTimeout(() => void this.#look(), STEP_MS[step]);
     this.#timer.unref();
     return true;
+  }
+
+  /** The load of a library runs in this very process. */
+  async #engine(): Promise<readonly number[]> {
+    return this.#pid === process.pid ? [] : processTree(this.#pid);
   }
 
   #allow(mayRead: boolean): void {

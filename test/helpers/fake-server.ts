@@ -126,6 +126,15 @@ function processesWith(mark: string): number[] {
   );
 }
 
+/**
+ * Whether a process has handlers of its own for signals (proc_pid_status(5), `SigCgt`). Node itself has one for
+ * SIGTERM and SIGINT from its start, and none for SIGCONT.
+ */
+export function listensToSignals(pid: number): boolean {
+  const [, caught = "0"] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(textOf(`/proc/${pid}/status`)) ?? [];
+  return (BigInt(`0x${caught}`) & (1n << 17n)) !== 0n;
+}
+
 function commandOf(pid: number): string {
   return textOf(`/proc/${pid}/cmdline`);
 }

@@ -1,6 +1,7 @@
 import { loadShim } from "../../../shims/index.ts";
 import { asPrefaultError } from "../../errors.ts";
 import { RAISE_LIMIT } from "../../hold/lock.ts";
+import { disabledReason } from "../../kill-switch.ts";
 import { resolveOptions } from "../../options.ts";
 import { flagsForAnEarlierMoment } from "../../server/moment.ts";
 import { type Prepared, prepare } from "../../server/prepare.ts";
@@ -20,6 +21,11 @@ export async function dryRun(given: RunArguments): Promise<number> {
 
 async function look(given: RunArguments): Promise<Result> {
   const { flags, line } = given;
+  const disabled = disabledReason();
+  if (disabled !== undefined) {
+    const text = `nothing would be warmed: ${disabled}`;
+    return { document: { command: line, moment: null, notes: [text] }, text: () => text };
+  }
   const { signal } = new AbortController();
   const options = await serverOptions(flags);
   const { profile, after: _, lock: __, ...others } = options;

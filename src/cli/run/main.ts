@@ -19,7 +19,8 @@ export async function run(given: readonly string[]): Promise<void> {
   let read: RunArguments;
   try {
     read = readRunArguments(given);
-    if (read.line.length === 0) throw noCommand();
+    // Also of a variable that is not set: -- "$SERVER".
+    if (!read.line[0]) throw noCommand();
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return;
     say(asUsageError(thrown).message);
@@ -33,7 +34,7 @@ export async function run(given: readonly string[]): Promise<void> {
   }
   const { child, failure, ended } = startCommand(read.line);
   const warming = new WarmingProcess();
-  const release = passSignalsOn(child, warming);
+  const release = child === undefined ? () => {} : passSignalsOn(child, warming);
   const failed = await failure;
   if (failed !== null) {
     release();
@@ -42,7 +43,7 @@ export async function run(given: readonly string[]): Promise<void> {
     return;
   }
   const disabled = disabledReason();
-  if (disabled === undefined) warming.start({ ...read, pid: child.pid ?? -1 });
+  if (disabled === undefined) warming.start({ ...read, pid: child?.pid ?? -1 });
   else if (read.flags.quiet !== true) say(`warming is ${disabled}`);
   const ending = await ended;
   await warming.end();

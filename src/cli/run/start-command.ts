@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
+import { basename } from "node:path";
 import { errnoOf } from "../../describe.ts";
 import { exists } from "../../file/exists.ts";
 
@@ -9,7 +10,8 @@ const NOT_EXECUTABLE = 126;
 
 /** A command that was started with our own streams and environment. */
 export interface StartedCommand {
-  readonly child: ChildProcess;
+  /** `undefined` for one that the system refused at once. */
+  readonly child: ChildProcess | undefined;
   /** `null` as soon as it runs; else why it does not. */
   readonly failure: Promise<StartFailure | null>;
   readonly ended: Promise<Ending>;
@@ -27,7 +29,17 @@ export type Ending = { readonly code: number } | { readonly signal: NodeJS.Signa
 /** Starts a command as a shell would. */
 export function startCommand(line: readonly string[]): StartedCommand {
   const [command = "", ...args] = line;
-  const child = spawn(command, args, { stdio: "inherit" });
+  let child: ChildProcess;
+  try {
+    child = spawn(command, args, { stdio: "inherit" });
+  } catch (error) {
+    // Node throws some errors of the system, such as ENOTDIR and E2BIG, and emits the others.
+    return {
+      child: undefined,
+      failure: whyNotStarted(command, error),
+      ended: new Promise(() => {}),
+    };
+  }
   const ended = new Promise<Ending>((resolve) => {
     child.once("exit", (code, signal) =>
       resolve(signal === null ? { code: code ?? 1 } : { signal }),
@@ -35,15 +47,17 @@ export function startCommand(line: readonly string[]): StartedCommand {
   });
   const failure = new Promise<StartFailure | null>((resolve) => {
     child.once("spawn", () => resolve(null));
-    child.once("error", async (error) => resolve(await whyNotStarted(command, error)));
+    // Also of a signal that may not be sent to it, such as to sudo: each time, and no reason to end.
+    child.on("error", async (error) => resolve(await whyNotStarted(command, error)));
   });
   return { child, failure, ended };
 }
 
 async function whyNotStarted(command: string, error: unknown): Promise<StartFailure> {
   const errno = errnoOf(error);
-  // ENOENT is also the error for a script whose interpreter is missing.
-  if (errno === "ENOENT" && !(await exists(command))) {
+  // ENOENT is also the error for a script whose interpreter is missing. A name alone is looked up in PATH.
+  const isPath = basename(command) !== command;
+  if (errno === "ENOENT" && !(isPath && (await exists(command)))) {
     return { message: `${command}: command not found`, code: NOT_FOUND };
   }
   const why = errno === "ENOENT" ? "its interpreter was not found" : `the system says ${errno}`;

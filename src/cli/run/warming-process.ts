@@ -35,22 +35,27 @@ export class WarmingProcess implements Witness {
       execArgv: [],
     });
     this.#process = started;
+    const saw = (signal: NodeJS.Signals) => {
+      this.#seen.set(signal, performance.now());
+      for (const wake of this.#waiting) wake();
+    };
     const forget = () => {
       this.#process = null;
     };
-    started.once("error", forget);
-    started.once("exit", forget);
-    started.on("message", ({ signal }: FromWarming) => {
-      this.#seen.set(signal, performance.now());
-      for (const wake of this.#waiting) wake();
+    started.on("error", forget);
+    started.once("exit", (_, signal) => {
+      forget();
+      // It ends by a signal that comes before it has loaded what listens to signals.
+      if (signal !== null) saw(signal);
     });
+    started.on("message", ({ signal }: FromWarming) => saw(signal));
     started.send({ task } satisfies ToWarming, () => {});
   }
 
   sawWithin(signal: NodeJS.Signals, milliseconds: number): Promise<boolean> | null {
-    if (this.#process === null) return null;
     const since = performance.now() - milliseconds;
     const hasSeen = () => (this.#seen.get(signal) ?? Number.NEGATIVE_INFINITY) > since;
+    if (this.#process === null && !hasSeen()) return null;
     return new Promise((resolve) => {
       const settle = () => {
         clearTimeout(timer);
