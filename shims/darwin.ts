@@ -65,6 +65,7 @@ export function darwinShim(libc: Libc = bindLibc(), calls = bindDarwinCalls()): 
       calls.fcntl(fd, F_RDAHEAD, "int", advice === "normal" ? 1 : 0) !== -1,
     describeFile: async () => UNKNOWN_FACTS,
     findMappings: async () => null,
+    mappedFiles: async () => null,
     async pageOut() {
       throw new SystemError("pageOut", "ENOTSUP");
     },

@@ -9,6 +9,7 @@ export type {
   FileLease,
   FileRange,
   FoundMapping,
+  MappedFile,
   MemoryLock,
   Shim,
   SystemMemory,

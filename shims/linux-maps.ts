@@ -1,4 +1,4 @@
-import type { AddressRange, FoundMapping } from "./shim.ts";
+import type { AddressRange, FoundMapping, MappedFile } from "./shim.ts";
 
 export interface ListedMapping extends FoundMapping {
   readonly dev: bigint;
@@ -27,6 +27,23 @@ export function parseMappings(maps: string): ListedMapping[] {
       },
     ];
   });
+}
+
+/** The files of mappings, each once. */
+export function filesOf(mappings: readonly ListedMapping[]): MappedFile[] {
+  const files = new Map<string, MappedFile>();
+  for (const { path, dev, ino, byteLength } of mappings) {
+    if (path === undefined) continue;
+    const key = `${dev}:${ino}`;
+    const known = files.get(key)?.byteLength ?? 0;
+    files.set(key, { path: unescaped(path), ino, byteLength: known + byteLength });
+  }
+  return [...files.values()];
+}
+
+/** The kernel writes a line feed of a name as `\012`, and nothing else so (fs/proc/task_mmu.c). */
+function unescaped(path: string): string {
+  return path.replaceAll("\\012", "\n");
 }
 
 /**

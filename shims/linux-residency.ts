@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import type { DescribedFile } from "./file-facts.ts";
 import { bindExtra, bindInBackground, type Libc, MAP_FAILED } from "./libc.ts";
 import { mayKnow } from "./linux-files.ts";
-import { type ListedMapping, mappingsAt, parseMappings } from "./linux-maps.ts";
+import { filesOf, type ListedMapping, mappingsAt, parseMappings } from "./linux-maps.ts";
 import { countResident, type PosixShim } from "./posix.ts";
 import type { Shim } from "./shim.ts";
 
@@ -17,7 +17,7 @@ const SYSCALL = "long syscall(long n, int fd, void *range, void *out, unsigned i
 
 type Questions = Pick<
   Shim,
-  "residentBytes" | "residentBytesInBackground" | "residentBytesAt" | "findMappings"
+  "residentBytes" | "residentBytesInBackground" | "residentBytesAt" | "findMappings" | "mappedFiles"
 >;
 
 /**
@@ -80,6 +80,10 @@ export function linuxResidency(libc: Libc, posix: PosixShim): Questions {
     async findMappings(path, pid) {
       const { dev, ino } = await stat(path, { bigint: true });
       return (await mappingsOf(pid)).filter((each) => each.ino === ino && each.dev === dev);
+    },
+
+    async mappedFiles(pid) {
+      return filesOf(parseMappings(await readFile(`/proc/${pid}/maps`, "utf8")));
     },
   };
 }

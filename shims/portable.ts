@@ -35,6 +35,7 @@ export function portableShim(): Shim {
     residentBytesAt: async () => null,
     faultsOfNewMapping: () => null,
     findMappings: async () => null,
+    mappedFiles: async () => null,
     pageOut: async () => refuse("pageOut")(),
     lockableBytes: () => 0,
     openLock: refuse("openLock"),

@@ -122,6 +122,15 @@ export interface Shim {
   findMappings(path: string, pid?: number): Promise<readonly FoundMapping[] | null>;
 
   /**
+   * The files that a process has mapped, each once, in the order of their first addresses. `null` on systems
+   * that do not list them.
+   *
+   * @throws what `node:fs` throws: `ENOENT` or `ESRCH` where there is no such process, `EACCES` where it may
+   *   not be looked at
+   */
+  mappedFiles(pid: number): Promise<readonly MappedFile[] | null>;
+
+  /**
    * Takes pages of a process's mappings out of memory, as if memory had run short: those that no other
    * process has mapped. Lets the event loop run in between.
    *
@@ -180,7 +189,15 @@ export interface AddressRange {
   readonly byteLength: number;
 }
 
-/** A mapping of a file in this process. */
+/** A file that a process has mapped, under the name that it has for that process. */
+export interface MappedFile {
+  readonly path: string;
+  readonly ino: bigint;
+  /** Bytes of addresses over it, of all its mappings. */
+  readonly byteLength: number;
+}
+
+/** A mapping of a file in a process. */
 export interface FoundMapping {
   readonly address: bigint;
   /** Bytes, whole pages: the last may reach past the end of the file. */

@@ -128,6 +128,7 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     residentBytes: () => null,
     residentBytesInBackground: async () => null,
     findMappings: async () => null,
+    mappedFiles: async () => null,
     pageOut: async () => refuse("pageOut")(),
     // What can be locked is decided by the working set, which grows with each lock (memoryapi.h).
     lockableBytes: () => Number.POSITIVE_INFINITY,

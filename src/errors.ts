@@ -8,9 +8,9 @@ const marker = Symbol.for("prefault.error");
  * | code | meaning |
  * | --- | --- |
  * | `PREFAULT_INVALID_OPTION` | an option, a flag or a region has a value that is not allowed |
- * | `PREFAULT_NOT_FOUND` | no such file, or a directory without model files |
+ * | `PREFAULT_NOT_FOUND` | no such file, a directory without model files, or no such process |
  * | `PREFAULT_NOT_A_FILE` | a FIFO, a socket, a device, `/proc`: nothing that can be mapped |
- * | `PREFAULT_PERMISSION` | the file may not be read |
+ * | `PREFAULT_PERMISSION` | the file may not be read, or the process not looked at |
  * | `PREFAULT_INVALID_MODEL` | an empty, truncated or malformed model |
  * | `PREFAULT_MISSING_SHARD` | one file of a split model is not there |
  * | `PREFAULT_UNKNOWN_TENSOR` | a name or a pattern that matches no tensor of the model |
@@ -20,6 +20,7 @@ const marker = Symbol.for("prefault.error");
  * | `PREFAULT_OUT_OF_MEMORY` | memory ran short, so that going on would evict what was just read |
  * | `PREFAULT_UNSUPPORTED` | this platform cannot do what was asked |
  * | `PREFAULT_WORKER_FAILED` | a worker thread could not be started, or ended early |
+ * | `PREFAULT_LISTEN_FAILED` | the address for metrics is in use, or may not be listened on |
  * | `PREFAULT_ABORTED` | the signal fired; `cause` is its reason |
  * | `PREFAULT_CLOSED` | the object was used after it was closed |
  * | `PREFAULT_INTERNAL` | a fault of this package; please report it with the `cause` |
@@ -31,6 +32,7 @@ export type PrefaultErrorCode =
   | "PREFAULT_INTERNAL"
   | "PREFAULT_INVALID_MODEL"
   | "PREFAULT_INVALID_OPTION"
+  | "PREFAULT_LISTEN_FAILED"
   | "PREFAULT_MAP_FAILED"
   | "PREFAULT_MISSING_SHARD"
   | "PREFAULT_NOT_A_FILE"

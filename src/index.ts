@@ -4,6 +4,7 @@
  * @module prefault
  */
 export type { FoundMapping } from "../shims/index.ts";
+export { findMappedModels } from "./beside/mapped-models.ts";
 export { PrefaultError, type PrefaultErrorCode } from "./errors.ts";
 export type { ModelIdentity } from "./experts/identity.ts";
 export type { ExpertCounts } from "./experts/plan-experts.ts";
@@ -14,7 +15,8 @@ export type { FailureReport } from "./fill/failure.ts";
 export type { FillStrategy } from "./fill/fill-task.ts";
 export { type Gate, type GateAnswer, type GateQuestion, shouldRun } from "./gate.ts";
 export { type KeepOptions, type KeptWarm, keepWarm } from "./keep/keep-warm.ts";
-export type { KeptRun, KeptState } from "./keep/kept-set.ts";
+export type { KeptRun } from "./keep/kept-run.ts";
+export type { KeptState } from "./keep/kept-set.ts";
 export { type MapModelOptions, mapModel } from "./mapped/map-model.ts";
 export type { ArenaSpan, MappedModel, MappedTensor } from "./mapped/mapped-model.ts";
 export type { MetadataValue, Model, ModelFile, ModelKind, Tensor } from "./model/model.ts";
@@ -44,7 +46,7 @@ export {
 } from "./passes/index.ts";
 export type { AddressRegion, FileRegion } from "./plan/region.ts";
 export { type EvictedFile, type EvictReport, evict } from "./residency/evict.ts";
-export { findMappings } from "./residency/find-mappings.ts";
+export { type FindMappingsOptions, findMappings } from "./residency/find-mappings.ts";
 export { type RecordOptions, recordProfile } from "./residency/record-profile.ts";
 export {
   type FileResidency,

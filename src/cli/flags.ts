@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { GATES, type Gate } from "../gate.ts";
 import { STRATEGIES, type Strategy } from "../sweep/strategy.ts";
+import { type ListenAddress, listenAddress } from "./keep/address.ts";
 
 /** What the options of a command come to. Those of placement are in `placement-flags.ts`. */
 export interface Flags {
@@ -14,6 +15,11 @@ export interface Flags {
   readonly output?: string;
   readonly every?: number;
   readonly for?: number;
+  /** Of `keep`. */
+  readonly lock?: true;
+  readonly listen?: ListenAddress;
+  /** Of `keep` and `status`. */
+  readonly pid?: number;
   readonly once?: true;
   readonly json?: true;
   readonly quiet?: true;
@@ -63,6 +69,33 @@ export function addRecordFlags(command: Command): void {
     )
     .addOption(new Option("--for <TIME>", "how long (default: until Ctrl-C)").argParser(time))
     .option("--once", "look once, and write what is resident now");
+}
+
+/** What is kept, how, and who may ask about it. */
+export function addKeepFlags(command: Command): void {
+  command
+    .option("--lock", "hold it in memory, as far as the limit goes")
+    .addOption(
+      new Option("--every <TIME>", "time between two looks (default: 30s)").argParser(time),
+    )
+    .addOption(
+      new Option("--listen <ADDR:PORT>", "serve /metrics and /ready there").argParser(
+        listenAddress,
+      ),
+    );
+}
+
+/** Whose mapped models are meant. */
+export function addPidFlag(command: Command): void {
+  command.addOption(
+    new Option("--pid <PID>", "the models that this process has mapped (Linux)").argParser(pid),
+  );
+}
+
+function pid(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("it must be the number of a process");
 }
 
 const UNITS: Readonly<Record<string, number>> = {

@@ -32,8 +32,8 @@ export function catchInterrupts(): Interrupts {
     signal: controller.signal,
     release,
     exitCodeAfter(own, { endsOnInterrupt }) {
-      const isUsualEnd = endsOnInterrupt === true && interrupted === "SIGINT";
-      return interrupted === undefined || isUsualEnd ? own : EXIT_CODES[interrupted];
+      if (interrupted === undefined || endsOnInterrupt?.includes(interrupted)) return own;
+      return EXIT_CODES[interrupted];
     },
   };
 }

@@ -5,12 +5,15 @@ import { readArguments } from "./argv.ts";
 import { evict } from "./evict.ts";
 import {
   addBudgetFlags,
+  addKeepFlags,
   addOutputFlags,
+  addPidFlag,
   addRecordFlags,
   addSweepFlags,
   type Flags,
 } from "./flags.ts";
 import { catchInterrupts, type Interrupts } from "./interrupt.ts";
+import { keep } from "./keep/keep.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
 import { plan } from "./plan.ts";
 import { filesOfLine } from "./plan-operands.ts";
@@ -43,6 +46,7 @@ Examples:
   prefault plan model.gguf -ngl 20        show what would be warmed, and why
   prefault status model.gguf              show what is resident now
   prefault evict model.gguf               drop the file from the page cache
+  prefault keep model.gguf --listen 9100  warm, keep it so, and serve metrics
   prefault run -- llama-server -m model.gguf -ngl 20
                                           start this, warm beside it
   prefault -- llama-server -m model.gguf -ngl 20 -fa on
@@ -70,7 +74,26 @@ Exit status:
   0    done, or skipped because the bytes do not fit in memory
   1    failed, also where one file of several failed
   2    wrong usage
-  130  interrupted; 0 where record has written what it saw until then`;
+  130  interrupted; 0 where record has written what it saw until then
+  0    also when keep is stopped by Ctrl-C or SIGTERM, its usual end`;
+
+const KEEP_NOTES = `
+What goes missing is filled again while nobody waits for memory and the engine
+reads nothing. The engine is the process of --pid; without it nobody may read.
+
+--listen PORT listens on 127.0.0.1; 0.0.0.0:PORT is for everybody.
+  /metrics   for Prometheus
+  /ready     503 until it is warm, then 200
+
+It ends with 0 when it is stopped (Ctrl-C, SIGTERM) or the process of --pid
+ends, and with 1 when it cannot go on, such as when a file was replaced. With
+PREFAULT=0 it warms nothing, and waits to be stopped: what starts it again
+whenever it ends would never rest.
+
+Examples:
+  prefault keep model.gguf -ngl 20 --cpu-moe --lock
+  prefault keep --budget auto --profile hot.json big.gguf --listen 9100
+  prefault keep --pid $(pidof llama-server)`;
 
 /** Runs the command, and sets what this process exits with. The first Ctrl-C is an abort. */
 export async function main(given: readonly string[]): Promise<void> {
@@ -132,17 +155,24 @@ function createProgram(action: (run: Run) => Action): Command {
   const warming = add("warm", "make what stays on the CPU resident (the default)", warm, true);
   const planning = add("plan", "show what would be warmed, and why", plan);
   const looking = add("status", "show what is resident now, as a map", status);
+  const keeping = add("keep", "warm, and fill again what goes missing, until stopped", keep);
   const recording = add("record", "write down which routed experts an engine uses", record);
-  for (const command of [warming, planning, looking, recording]) addPlacementFlags(command);
-  for (const command of [warming, planning, looking]) addBudgetFlags(command);
+  for (const command of [warming, planning, looking, keeping, recording])
+    addPlacementFlags(command);
+  for (const command of [warming, planning, looking, keeping]) addBudgetFlags(command);
+  addKeepFlags(keeping);
+  for (const command of [keeping, looking]) addPidFlag(command);
   addRecordFlags(recording);
-  for (const command of [warming, planning, looking]) addSweepFlags(command, command === warming);
+  for (const command of [warming, planning, looking, keeping]) {
+    addSweepFlags(command, command === warming || command === keeping);
+  }
   const evicting = add("evict", "drop files from the page cache", evictFiles);
   // Else it would suggest flags of other commands.
   evicting.showSuggestionAfterError(false);
-  for (const command of [warming, planning, looking, evicting, recording]) {
-    addOutputFlags(command, { progress: command === warming });
+  for (const command of [warming, planning, looking, evicting, keeping, recording]) {
+    addOutputFlags(command, { progress: command === warming || command === keeping });
   }
+  keeping.addHelpText("after", KEEP_NOTES);
 
   // Handled before this parser is loaded; here for the help.
   program.addCommand(runCommand());

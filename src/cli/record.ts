@@ -43,7 +43,7 @@ export async function record(
   const { samples, layers, experts } = profile;
   const document = { path: output, samples, layers, experts };
   const text = `${printable(output)}: ${plural(samples ?? 0, "look")} at ${layers} layers of ${experts} experts`;
-  return { document, text: () => (quiet ? "" : text), endsOnInterrupt: true };
+  return { document, text: () => (quiet ? "" : text), endsOnInterrupt: ["SIGINT"] };
 }
 
 interface Recorded {

@@ -15,8 +15,8 @@ export interface Result {
   readonly failures?: readonly FailureReport[];
   /** For a person, beside the text: about the files as a whole. */
   readonly notes?: readonly string[];
-  /** Whether Ctrl-C is the usual way to end the command, and no failure. */
-  readonly endsOnInterrupt?: true;
+  /** Signals that are the usual way to end the command, and no failure. */
+  readonly endsOnInterrupt?: readonly ("SIGINT" | "SIGTERM")[];
 }
 
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;

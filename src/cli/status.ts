@@ -11,7 +11,7 @@ import { unopened } from "../target/failure-report.ts";
 import { formatBytes, sumKnown } from "../units.ts";
 import { expertLines, expertRow } from "./expert-map.ts";
 import type { Flags } from "./flags.ts";
-import { requireOperands } from "./operands.ts";
+import { operandsOf } from "./mapped-operands.ts";
 import type { Paint } from "./paint.ts";
 import { hasPlacement, type PlacementFlags } from "./placement-flags.ts";
 import { planOperands } from "./plan-operands.ts";
@@ -26,9 +26,11 @@ export async function status(
   flags: Flags & PlacementFlags,
   signal: AbortSignal,
 ): Promise<Result> {
-  const operands = requireOperands(files, flags);
+  const { operands, notes: said } = await operandsOf(files, flags);
   const isPlaced = hasPlacement(flags);
-  const { found, failures, notes } = await abortable(signal, lookAt(operands, flags, signal));
+  const looked = await abortable(signal, lookAt(operands, flags, signal));
+  const { found, failures } = looked;
+  const notes = [...said, ...looked.notes];
   const document = {
     bytes: found.reduce((sum, each) => sum + each.bytes, 0),
     residentBytes: sumKnown(found.map((each) => each.residentBytes)),

@@ -99,7 +99,8 @@ async function targetsOf(
   return { targets: isShared && plans.length > 0 ? [plans] : plans, failures, notes };
 }
 
-function logRuns(report: PrefaultReport): void {
+/** What became of each run, in the form of the log. */
+export function logRuns(report: PrefaultReport): void {
   for (const run of report.runs ?? [report]) {
     // A failure is said once, as an error.
     const line = run.error === undefined ? logLine(run) : undefined;
@@ -108,7 +109,7 @@ function logRuns(report: PrefaultReport): void {
 }
 
 /** The proof: what the page cache held before, and what it holds now. */
-function residencyLine(report: PrefaultReport): string {
+export function residencyLine(report: PrefaultReport): string {
   const swept = (report.runs ?? [report]).filter((run) => run.ran && run.error === undefined);
   if (swept.length === 0) return "";
   const bytes = swept.reduce((sum, run) => sum + run.bytes, 0);

@@ -49,7 +49,12 @@ export async function fillBeside(
     const arranged = await openTarget(target, how, files);
     if (room === null && reader !== null && isPartial(arranged)) {
       const { signal } = how;
-      room = await makeRoom(reader, fileRegions(arranged.runs), { files, signal });
+      room = await makeRoom(reader, fileRegions(arranged.runs), { files, signal }).catch(
+        async (error: unknown) => {
+          await files.close();
+          throw error;
+        },
+      );
       log(roomLine(room));
     }
     const all = [...arranged.failures, ...failures];

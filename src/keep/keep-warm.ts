@@ -1,3 +1,4 @@
+import { describeValue } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
 import { logOf, type PrefaultOptions } from "../options.ts";
 import { reporting } from "../run/prefault.ts";
@@ -25,7 +26,7 @@ export interface KeepOptions extends Omit<PrefaultOptions, "onError"> {
    * The process that uses the target. Nothing is filled again while it reads from a device, and room is
    * made in its mapping where only a part of a model fits.
    *
-   * @defaultValue none: nothing is filled again while anybody reads
+   * @defaultValue none: nothing is filled again while anybody on the machine reads
    */
   readonly pid?: number | undefined;
 }
@@ -36,6 +37,11 @@ export interface KeptWarm extends AsyncDisposable {
   readonly report: Promise<PrefaultReport>;
   /** How things stand: at the last look, which is at most `everyMs` ago. `null` before the first. */
   readonly state: KeptState | null;
+  /**
+   * `null` when it was closed; an error when it cannot be kept any more, such as `PREFAULT_FILE_CHANGED` for a
+   * file that was replaced. Never rejects.
+   */
+  readonly ended: Promise<PrefaultError | null>;
   /** Ends it, and lets go of what is locked. Never rejects. */
   close(): Promise<void>;
 }
@@ -43,34 +49,48 @@ export interface KeptWarm extends AsyncDisposable {
 /** A look takes some milliseconds, and what is gone for half a minute does no harm to an idle server. */
 export const EVERY_MS = 30_000;
 
+/** What a timer of Node can wait for. */
+const MOST_MS = 2 ** 31 - 1;
+
 /**
  * Keeps a target resident: fills it, and fills again what something else has pushed out, when nobody waits
- * for memory and nobody reads. Leaves nothing behind when it is closed.
+ * for memory and nobody reads. What a gate skips is asked about again at each look. Leaves nothing behind when
+ * it is closed.
  *
  * ```ts
  * await using kept = keepWarm(plan, { lock: true });
  * ```
  *
- * Never rejects: what goes wrong is in the report, and in the log.
+ * Never rejects: what goes wrong is in the report, and in the log. An error that keeps all of the target from
+ * being filled ends it. Memory that somebody mapped is filled once, and not looked after.
  */
 export function keepWarm(target: Target, options: KeepOptions = {}): KeptWarm {
   const stop = new AbortController();
   const { signal } = stop;
-  const { lock = false, everyMs = EVERY_MS, pid = null, ...others } = options;
-  const onAbort = () => stop.abort(options.signal?.reason);
-  if (options.signal?.aborted) onAbort();
-  options.signal?.addEventListener("abort", onAbort, { once: true });
+  const { lock = false, everyMs = EVERY_MS, pid, signal: given, ...others } = options;
+  const onAbort = () => stop.abort(given?.reason);
   let set: KeptSet | null = null;
-  const log = logOf(options);
-  const report = reporting({ ...others, signal }, async (resolved) => {
-    expectTime(everyMs);
-    const task = { target, options: resolved, reader: pid, lock, everyMs, engine: pid, signal };
-    set = await KeptSet.fill(task, log);
+  const report = reporting({ ...others, signal: given }, async (resolved) => {
+    expectNumber("everyMs", everyMs, MOST_MS);
+    if (pid !== undefined) expectNumber("pid", pid, MOST_PID);
+    // Checked by now, so that it is a signal.
+    given?.addEventListener("abort", onAbort, { once: true });
+    const engine = pid ?? null;
+    const task = { target, options: { ...resolved, signal }, reader: engine, engine };
+    set = await KeptSet.fill({ ...task, lock, everyMs, signal }, logOf(others));
     return [...set.reports];
+  });
+  const ended = report.then(async ({ ran, error }) => {
+    const failed = set === null || !ran ? (error ?? null) : await set.ended;
+    if (failed === null && !signal.aborted) await fired(signal);
+    if (signal.aborted || failed === null || failed.code === "PREFAULT_ABORTED") return null;
+    if (set !== null)
+      logOf(options)(`[${options.label ?? "prefault"}] Keeping stopped: ${failed.message}.`);
+    return failed;
   });
   async function close(): Promise<void> {
     stop.abort();
-    options.signal?.removeEventListener("abort", onAbort);
+    given?.removeEventListener?.("abort", onAbort);
     await report;
     await set?.close();
   }
@@ -79,15 +99,25 @@ export function keepWarm(target: Target, options: KeepOptions = {}): KeptWarm {
     get state() {
       return set?.state ?? null;
     },
+    ended,
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-function expectTime(everyMs: number): void {
-  if (Number.isFinite(everyMs) && everyMs >= 1) return;
+/** Linux's `PID_MAX_LIMIT` is 2^22; Windows has 32 bits. */
+const MOST_PID = 2 ** 32 - 1;
+
+function fired(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function expectNumber(name: string, value: number, most: number): void {
+  if (Number.isFinite(value) && value >= 1 && value <= most) return;
   throw new PrefaultError(
     "PREFAULT_INVALID_OPTION",
-    `everyMs must be a number of milliseconds from 1 on, got ${String(everyMs)}`,
+    `${name} must be a number from 1 to ${most}, got ${describeValue(value)}`,
   );
 }

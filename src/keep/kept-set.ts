@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadShim } from "../../shims/index.ts";
-import { readBytesOf } from "../beside/activity.ts";
-import { asPrefaultError } from "../errors.ts";
-import { type HeldRegions, lockRegions, RAISE_LIMIT } from "../hold/lock.ts";
-import { processTree } from "../hold/process-tree.ts";
-import { isCalm, memoryPressure } from "../memory/calm.ts";
-import { readText } from "../memory/read-text.ts";
-import { planRegions } from "../plan/plan.ts";
-import { residentBytes } from "../residency/count.ts";
+import { asPrefaultError, type PrefaultError } from "../errors.ts";
+import { readProfile } from "../experts/read-profile.ts";
+import type { HeldRegions } from "../hold/lock.ts";
+import { memoryPressure } from "../memory/calm.ts";
+import type { ResolvedOptions } from "../options.ts";
+import { fits } from "../run/gate.ts";
 import type { PrefaultReport } from "../run/report.ts";
 import type { FilesRun } from "../target/run.ts";
-import { fileRegions } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
-import { type FillTask, fillBeside } from "./fill-beside.ts";
+import { type Filled, type FillTask, fillBeside } from "./fill-beside.ts";
+import { holdRuns } from "./hold-runs.ts";
+import { isQuiet, whileIdle } from "./idle.ts";
+import { isMissing, type KeptRun, lookAt } from "./kept-run.ts";
 
 /** What is kept resident, and how. */
 export interface KeepTask extends FillTask {
@@ -25,16 +25,6 @@ export interface KeepTask extends FillTask {
   readonly signal: AbortSignal;
 }
 
-/** What of one run is wanted, and what of that is resident. */
-export interface KeptRun {
-  readonly name: string;
-  readonly path: string;
-  /** Bytes, in whole pages. */
-  readonly wantedBytes: number;
-  /** `null` where the system does not say. */
-  readonly residentBytes: number | null;
-}
-
 /** How things stood at the last look. */
 export interface KeptState {
   readonly runs: readonly KeptRun[];
@@ -42,21 +32,13 @@ export interface KeptState {
   /** How often something was filled again, and how many bytes that were. */
   readonly refills: number;
   readonly refilledBytes: number;
-  /** Looks at which something was missing, and memory was under pressure or somebody was reading. */
+  /** Looks at which something was missing, and memory was short or somebody was reading. */
   readonly postponed: number;
   /** Share of the last ten seconds in which some program waited for memory, percent. */
   readonly pressurePercent: number;
 }
 
-/** So much may be missing: the system takes a page here and there. */
-const MISSING_SHARE = 0.02;
-
-/** An engine that reads no more than so much in this time is idle. */
-const IDLE_MS = 2000;
-const IDLE_BYTES = 1024 ** 2;
-
-/** While it is filled again, the engine is looked at this often. */
-const BUSY_LOOK_MS = 200;
+type Log = (line: string) => void;
 
 /**
  * A set of regions that stays resident: filled, locked as far as the limit goes, and filled again when
@@ -65,35 +47,35 @@ const BUSY_LOOK_MS = 200;
  */
 export class KeptSet {
   readonly reports: readonly PrefaultReport[];
+  /** `null` when the signal has fired, or there is nothing to keep; an error when it cannot be kept any more. */
+  readonly ended: Promise<PrefaultError | null>;
   readonly #task: KeepTask;
-  readonly #runs: readonly FilesRun[];
-  readonly #log: (line: string) => void;
+  readonly #log: Log;
+  #runs: readonly FilesRun[];
+  /** Bytes of the target that fit together or not, while a gate skips some of them; 0 from then on. */
+  #awaitedBytes: number;
+  #options: ResolvedOptions;
   #held: HeldRegions | null;
   #state: KeptState;
-  readonly #keeping: Promise<void>;
+  /** What was said last of a fill that did not succeed: it is not said at each look. */
+  #said = "";
 
-  /** Fills and locks. @throws {@link PrefaultError} as {@link fillBeside} */
-  static async fill(task: KeepTask, log: (line: string) => void): Promise<KeptSet> {
-    const { reports, runs, budgetBytes } = await fillBeside(task, log);
-    const held = task.lock ? await hold(runs, task.signal, log) : null;
-    // The same set each time, whatever is available then.
-    const options = { ...task.options, budget: budgetBytes ?? task.options.budget };
-    const set = new KeptSet({ ...task, options, loader: null }, reports, runs, held, log);
-    return set;
+  /** Fills and locks. @throws {@link PrefaultError} as {@link fillBeside} and {@link readProfile} */
+  static async fill(task: KeepTask, log: Log): Promise<KeptSet> {
+    const options = await withProfile(task.options);
+    const filled = await fillBeside({ ...task, options }, log);
+    const held = task.lock ? await holdRuns(filled.runs, task.signal, log) : null;
+    return new KeptSet({ ...task, options, loader: null }, filled, held, log);
   }
 
-  private constructor(
-    task: KeepTask,
-    reports: readonly PrefaultReport[],
-    runs: readonly FilesRun[],
-    held: HeldRegions | null,
-    log: (line: string) => void,
-  ) {
+  private constructor(task: KeepTask, filled: Filled, held: HeldRegions | null, log: Log) {
     this.#task = task;
-    this.reports = reports;
-    this.#runs = runs;
-    this.#held = held;
     this.#log = log;
+    this.reports = filled.reports;
+    this.#runs = filled.runs;
+    this.#awaitedBytes = awaitedBytes(filled);
+    this.#options = likeBefore(task.options, filled);
+    this.#held = held;
     this.#state = {
       runs: [],
       lockedBytes: held?.lockedBytes ?? 0,
@@ -102,125 +84,110 @@ export class KeptSet {
       postponed: 0,
       pressurePercent: 0,
     };
-    this.#keeping = this.#keep().catch((error: unknown) => {
-      if (!task.signal.aborted) log(`prefault: ${asPrefaultError(error).message}`);
-    });
+    this.ended = this.#keep().then(
+      () => null,
+      (thrown: unknown) => (task.signal.aborted ? null : asPrefaultError(thrown)),
+    );
   }
 
   get state(): KeptState {
     return this.#state;
   }
 
-  /** Looks what is resident now. @throws {@link PrefaultError} as {@link planRegions} */
+  /** Looks what is resident now. @throws {@link PrefaultError} as {@link lookAt} */
   async look(): Promise<KeptState> {
     const runs: KeptRun[] = [];
-    for (const run of this.#runs) runs.push(await lookAt(run, this.#task.signal));
+    for (const run of this.#runs) runs.push(...(await lookAt(run, this.#task.signal)));
     this.#state = { ...this.#state, runs, pressurePercent: memoryPressure() };
     return this.#state;
   }
 
   /** Ends when its signal has fired. Lets go of what is locked. */
   async close(): Promise<void> {
-    await this.#keeping;
+    await this.ended;
     this.#held?.release();
     this.#held = null;
   }
 
   async #keep(): Promise<void> {
     const { signal, everyMs } = this.#task;
-    if (this.#runs.length === 0) return;
+    if (this.#runs.length === 0 && this.#awaitedBytes === 0) return;
     while (!signal.aborted) {
       const { runs } = await this.look();
-      if (runs.some(isMissing)) await this.#refill();
+      if (runs.some(isMissing) || (await this.#hasRoom())) await this.#refill();
       await sleep(everyMs, undefined, { signal }).catch(() => {});
     }
   }
 
   async #refill(): Promise<void> {
     const { signal, engine } = this.#task;
-    if (!isCalm() || !(await isIdle(engine, signal))) {
-      if (!signal.aborted) this.#state = { ...this.#state, postponed: this.#state.postponed + 1 };
-      return;
-    }
-    const stop = new AbortController();
-    const onAbort = () => stop.abort(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    const watching = engine === null ? undefined : stopWhenBusy(engine, stop);
-    const options = { ...this.#task.options, signal: stop.signal };
-    const { reports } = await fillBeside({ ...this.#task, options }, () => {});
-    clearInterval(watching);
-    signal.removeEventListener("abort", onAbort);
-    const bytes = reports.reduce((sum, report) => {
-      const { residentBytesBefore, residentBytesAfter } = report;
+    if (!(await isQuiet(engine, signal))) return this.#postpone();
+    const filled = await whileIdle(engine, signal, (stop) => {
+      return fillBeside({ ...this.#task, options: { ...this.#options, signal: stop } }, () => {});
+    });
+    if (signal.aborted) return;
+    const reports = filled?.reports ?? [];
+    const bytes = reports.reduce((sum, { residentBytesBefore, residentBytesAfter }) => {
       return sum + Math.max(0, (residentBytesAfter ?? 0) - (residentBytesBefore ?? 0));
     }, 0);
-    const { refills, refilledBytes } = this.#state;
-    this.#state = { ...this.#state, refills: refills + 1, refilledBytes: refilledBytes + bytes };
+    this.#state = { ...this.#state, refilledBytes: this.#state.refilledBytes + bytes };
+    const error = reports.find((report) => report.error !== undefined)?.error;
+    if (filled === null || error?.code === "PREFAULT_ABORTED") return this.#postpone();
+    if (error !== undefined) return this.#sayOnce(`prefault: not filled again: ${error.message}`);
+    if (filled.runs.length === 0) return this.#postpone();
+    await this.#keepAlso(filled);
+    this.#said = "";
     await this.look();
+    this.#state = { ...this.#state, refills: this.#state.refills + 1 };
     this.#log(`prefault: ${formatBytes(bytes)} were missing, and are resident again`);
   }
-}
 
-function isMissing({ wantedBytes, residentBytes: resident }: KeptRun): boolean {
-  return resident !== null && resident < (1 - MISSING_SHARE) * wantedBytes;
-}
+  /** Whether there is room now for what a gate has skipped. */
+  async #hasRoom(): Promise<boolean> {
+    const subject = { bytes: this.#awaitedBytes, residentBytes: 0, gate: undefined };
+    return this.#awaitedBytes > 0 && fits(subject, this.#options, await loadShim());
+  }
 
-async function lookAt(run: FilesRun, signal: AbortSignal): Promise<KeptRun> {
-  const shim = await loadShim();
-  const plan = await planRegions(run.regions, shim);
-  try {
-    let wantedBytes = 0;
-    let resident: number | null = 0;
-    for (const { file, ranges } of plan.files) {
-      wantedBytes += ranges.byteLength;
-      const count = await residentBytes(shim, file, ranges, signal);
-      resident = resident === null || count === null ? null : resident + count;
-    }
-    const { name = "files" } = run;
-    return { name, path: plan.files[0]?.file.path ?? "", wantedBytes, residentBytes: resident };
-  } finally {
-    await plan.close();
+  #postpone(): void {
+    if (this.#task.signal.aborted) return;
+    this.#state = { ...this.#state, postponed: this.#state.postponed + 1 };
+  }
+
+  #sayOnce(line: string): void {
+    if (line !== this.#said) this.#log(line);
+    this.#said = line;
+  }
+
+  /** What a gate skipped at first, and there is room for now. */
+  async #keepAlso(filled: Filled): Promise<void> {
+    if (this.#awaitedBytes === 0) return;
+    const { lock, signal } = this.#task;
+    this.#runs = filled.runs;
+    this.#awaitedBytes = awaitedBytes(filled);
+    this.#options = likeBefore(this.#options, filled);
+    const held = lock ? await holdRuns(filled.runs, signal, this.#log) : null;
+    this.#held?.release();
+    this.#held = held;
+    this.#state = { ...this.#state, lockedBytes: held?.lockedBytes ?? 0 };
   }
 }
 
-/** Whether an engine, or where none is known anybody, reads next to nothing for a moment. */
-async function isIdle(engine: number | null, signal: AbortSignal): Promise<boolean> {
-  const before = await readSoFar(engine);
-  await sleep(IDLE_MS, undefined, { signal }).catch(() => {});
-  return !signal.aborted && (await readSoFar(engine)) - before <= IDLE_BYTES;
+/** The same set each time, whatever is available then. */
+function likeBefore(options: ResolvedOptions, { runs, budgetBytes }: Filled): ResolvedOptions {
+  return runs.length === 0 ? options : { ...options, budget: budgetBytes ?? options.budget };
 }
 
-function stopWhenBusy(engine: number, stop: AbortController): NodeJS.Timeout {
-  let before: number | undefined;
-  return setInterval(async () => {
-    const now = await readSoFar(engine);
-    if (before !== undefined && now - before > IDLE_BYTES) stop.abort();
-    before = now;
-  }, BUSY_LOOK_MS);
+/** With the profile as it is now: it may be written anew while the set is kept. */
+async function withProfile(options: ResolvedOptions): Promise<ResolvedOptions> {
+  const { profile, signal } = options;
+  return typeof profile === "string"
+    ? { ...options, profile: await readProfile(profile, { signal }) }
+    : options;
 }
 
-/** Bytes that an engine has read from devices so far, or the whole machine (proc_vmstat(5), `pgpgin`). */
-async function readSoFar(engine: number | null): Promise<number> {
-  if (engine !== null) return (await readBytesOf(await processTree(engine))) ?? 0;
-  return Number(/^pgpgin (\d+)$/m.exec(readText("/proc/vmstat"))?.[1] ?? 0) * 1024;
-}
-
-/** A lock that is refused leaves the set warm. */
-async function hold(
-  runs: readonly FilesRun[],
-  signal: AbortSignal,
-  log: (line: string) => void,
-): Promise<HeldRegions | null> {
-  const regions = fileRegions(runs);
-  if (regions.length === 0) return null;
-  try {
-    const held = await lockRegions(regions, { signal });
-    const { lockedBytes, wantedBytes, why } = held;
-    const all = `prefault: ${formatBytes(lockedBytes)} are locked`;
-    log(why === null ? all : `${all} of ${formatBytes(wantedBytes)}: ${why}; ${RAISE_LIMIT}`);
-    return held;
-  } catch (error) {
-    log(`prefault: nothing is locked: ${asPrefaultError(error).message}`);
-    return null;
-  }
+/** A budget divides what fits from what does not; without one, what was skipped fits with the rest or not. */
+function awaitedBytes({ reports, budgetBytes }: Filled): number {
+  const isSkipped = reports.some(({ ran, error, bytes }) => !ran && !error && bytes > 0);
+  if (!isSkipped || budgetBytes !== null) return 0;
+  return reports.reduce((sum, { bytes }) => sum + bytes, 0);
 }

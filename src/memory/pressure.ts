@@ -11,7 +11,8 @@ const STALLED_SHARE = 0.25;
 /** Time between two looks: long enough that a single reclaim is not 25 % of it. */
 const LOOK_MS = 1000;
 
-interface Source {
+/** Where the kernel says how long programs waited for memory. */
+export interface Source {
   /** `memory.pressure` of a group, or of the whole system (kernel Documentation/accounting/psi.rst). */
   readonly stalls: string;
   /** The file with counts of pages that reclaim has scanned, under {@link Source.keys}. */
@@ -26,7 +27,8 @@ interface Source {
 const SYSTEM_SCANS = /^pgscan_(?:kswapd|direct) (\d+)$/gm;
 const GROUP_SCANS = /^pgscan (\d+)$/gm;
 
-interface Counts {
+/** What has been counted so far. */
+export interface Counts {
   readonly stalledMs: number;
   readonly scanned: number;
 }
@@ -55,7 +57,7 @@ export class Pressure {
     const atMs = this.#now();
     const passedMs = atMs - (this.#looked?.atMs ?? Number.NEGATIVE_INFINITY);
     if (this.#sources.length === 0 || passedMs < LOOK_MS) return null;
-    const counts = this.#sources.map(readCounts);
+    const counts = this.#sources.map((source) => readCounts(source, "full"));
     const before = this.#looked?.counts;
     this.#looked = { atMs, counts };
     const shares = counts.map(({ stalledMs, scanned }, index) => {
@@ -69,7 +71,8 @@ export class Pressure {
   }
 }
 
-function pressureSources(root: string): Source[] {
+/** The innermost cgroup of this process that has its own figures, and the system. */
+export function pressureSources(root: string): Source[] {
   const groups = cgroupFolders(root)
     .filter(({ version }) => version === 2)
     .map(({ path }) => ({
@@ -87,9 +90,13 @@ function pressureSources(root: string): Source[] {
   return [...(own === undefined ? [] : [own]), ...(readText(system.stalls) === "" ? [] : [system])];
 }
 
-/** `full avg10=0.00 avg60=0.00 avg300=0.00 total=12345`, the total in microseconds. */
-function readCounts({ stalls, scans, keys }: Source): Counts {
-  const total = /^full .*total=(\d+)$/m.exec(readText(stalls))?.[1];
+/**
+ * `full avg10=0.00 avg60=0.00 avg300=0.00 total=12345`, the total in microseconds.
+ *
+ * @param waiting whether `some` program waited, or all that had work
+ */
+export function readCounts({ stalls, scans, keys }: Source, waiting: "some" | "full"): Counts {
+  const total = new RegExp(`^${waiting} .*total=(\\d+)$`, "m").exec(readText(stalls))?.[1];
   const scanned = [...readText(scans).matchAll(keys)];
   return {
     stalledMs: Number(total ?? 0) / 1000,

@@ -73,6 +73,9 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
       signal,
     };
     set = await KeptSet.fill(task, log);
+    void set.ended.then((error) => {
+      if (error !== null) log(`prefault: it is no longer kept: ${error.message}`);
+    });
     dropping = dropWhenLoaded(prepared, pid, signal, log).catch((error: unknown) => {
       log(`prefault: ${asPrefaultError(error).message}`);
     });

@@ -85,12 +85,21 @@ export function runChild(
 /** Runs a TypeScript file of the tests in a Node of its own. */
 export function runScript(
   file: URL,
+  args?: readonly string[],
+  options?: ChildOptions,
+): Promise<Ended> {
+  return startScript(file, args, options).ended;
+}
+
+/** Starts one. */
+export function startScript(
+  file: URL,
   args: readonly string[] = [],
   options: ChildOptions = {},
-): Promise<Ended> {
+): Started {
   const { flags = [] } = options;
   const script = fileURLToPath(file);
-  return runProcess([process.execPath, ...flags, "--import", "tsx", script, ...args], options);
+  return startProcess([process.execPath, ...flags, "--import", "tsx", script, ...args], options);
 }
 
 /** Runs a script of `test/fixtures`, and gives the JSON it prints. */

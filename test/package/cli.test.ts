@@ -44,11 +44,14 @@ describe("what it says about itself", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
-  it.each(["warm", "plan", "status", "evict"])("helps with %s", async (command) => {
-    const { code, stdout } = await prefault([command, "--help"]);
-    expect(code).toBe(0);
-    expect(stdout).toContain(`prefault ${command}`);
-  });
+  it.each(["warm", "plan", "status", "evict", "keep", "record"])(
+    "helps with %s",
+    async (command) => {
+      const { code, stdout } = await prefault([command, "--help"]);
+      expect(code).toBe(0);
+      expect(stdout).toContain(`prefault ${command}`);
+    },
+  );
 
   it("has the package's version", async () => {
     const { stdout } = await prefault(["--version"]);

@@ -1,11 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { validate as lintDockerfile } from "dockerfile-utils";
 import { DaemonSet, type DaemonSetSpec, Deployment } from "kubernetes-models/apps/v1";
 import { beforeAll, describe, expect, inject, it } from "vitest";
-import { parseAllDocuments } from "yaml";
+import { parseAllDocuments, parseDocument } from "yaml";
 import manifest from "../../package.json" with { type: "json" };
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
+import { servedBy, startedBy } from "./operators.ts";
 import { npmInstall, packedTarball, TSC } from "./packed.ts";
 import { ROOT, run, runNode, runOrThrow } from "./run.ts";
 
@@ -77,7 +78,7 @@ describe("the Kubernetes manifests", () => {
   const files = readdirSync(join(EXAMPLES, "kubernetes"));
 
   it("are what the guide names", () => {
-    expect(files.sort()).toEqual(["daemonset.yaml", "init-container.yaml"]);
+    expect(files.sort()).toEqual(["daemonset.yaml", "init-container.yaml", "run.yaml"]);
   });
 
   it.each(files)("%s is valid by Kubernetes' schemas", (file) => {
@@ -124,64 +125,145 @@ describe("the Kubernetes manifests", () => {
     }
   });
 
-  it.each(files)("%s runs a command that warms", async (file) => {
+  /** A container of a manifest, by its name. */
+  function container(file: string, name: string) {
     const [{ spec } = { spec: undefined }] = documents(file);
     const { containers = [], initContainers = [] } = spec?.template.spec ?? {};
-    const warm = [...containers, ...initContainers].find(({ name }) => name === "warm");
-    const args = (warm?.args ?? []).map((arg) => arg.replace("/models/model.gguf", model));
-    const env = { PATH: `${join(command, "..")}:${process.env["PATH"]}` };
-    if (warm?.command === undefined) {
-      const { code, stderr } = await run(command, args, { env });
-      expect(stderr).toMatch(/^(\[llama\.cpp( experts)?\] Pre-faulted .*\n){2}$/);
-      expect(code).toBe(0);
-      return;
-    }
-    // The loop, once around; what it is told to stop by ends it at once.
-    const [shell = "sh", ...flags] = warm.command;
-    const loop = (args[0] ?? "").replace(model, `"${model}"`);
-    const once = `(sleep 2; kill -TERM $$) & ${loop}`;
-    const { code, stderr } = await run(shell, [...flags, once], { env });
+    const found = [...containers, ...initContainers].find((each) => each.name === name);
+    const { command: words = [], args = [] } = found ?? {};
+    const here = (word: string) => word.replace("/models/model.gguf", model);
+    return { ...found, command: words.map(here), args: args.map(here) };
+  }
+
+  it("init-container.yaml runs a command that warms", async () => {
+    const { args, command: entry } = container("init-container.yaml", "warm");
+    expect(entry).toEqual([]);
+    const { code, stderr } = await run(command, args, { env: path() });
+    expect(stderr).toMatch(PREFAULTED);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^(\[llama\.cpp( experts)?\] Pre-faulted .*\n){2}$/);
+  });
+
+  it("daemonset.yaml runs a command that its probe finds ready, and that ends when it is told to", async () => {
+    const {
+      args,
+      command: entry,
+      readinessProbe,
+      ports = [],
+    } = container("daemonset.yaml", "warm");
+    expect(entry).toEqual([]);
+    const { path: probed, port } = readinessProbe?.httpGet ?? {};
+    expect(ports).toContainEqual({ name: port, containerPort: 9100 });
+    const { code, stderr, ready, metrics } = await servedBy(
+      [command, ...args],
+      probed ?? "",
+      path(),
+    );
+    expect(ready).toMatch(/^warm: /);
+    expect(metrics).toMatch(/^prefault_warm 1$/m);
+    expect(stderr).toMatch(/^(\[llama\.cpp( experts)?\] Pre-faulted .*\n){2}/m);
+    expect(code).toBe(0);
+  });
+
+  it("run.yaml runs a server whose model is warmed, and that is stopped once", async () => {
+    const { args, command: entry } = container("run.yaml", "llama-server");
+    await expectServer(await startedBy([...entry, ...args], path()));
   });
 });
 
-describe("the systemd unit", () => {
-  const unit = read("systemd", "prefault@.service");
+const path = () => ({ PATH: `${join(command, "..")}:${process.env["PATH"]}` });
 
-  it("is accepted by systemd-analyze", async ({ skip }) => {
+const PREFAULTED = /^(\[llama\.cpp( experts)?\] Pre-faulted .*\n){2}$/;
+
+/** That a server was warmed, got one signal to end, and that prefault ended as it did. */
+async function expectServer(ended: Awaited<ReturnType<typeof startedBy>>): Promise<void> {
+  expect(ended.stderr).toMatch(/Pre-faulted/);
+  expect(ended.signals).toEqual(["SIGTERM"]);
+  expect(ended.code).toBe(0);
+  expect(ended.left).toEqual([]);
+}
+
+describe("the systemd units", () => {
+  const units = readdirSync(join(EXAMPLES, "systemd"));
+  const startOf = (unit: string) => /^ExecStart=(.*)$/m.exec(read("systemd", unit))?.[1] ?? "";
+
+  it("are what the guides name", () => {
+    expect(units.sort()).toEqual(["llama-server.service", "prefault@.service"]);
+  });
+
+  it.for(units)("%s is accepted by systemd-analyze", async (unit, { skip }) => {
     const { code: missing } = await run("systemd-analyze", ["--version"]);
     if (missing !== 0) skip("there is no systemd-analyze");
-    const { code, stdout, stderr } = await run("systemd-analyze", [
+    const verified = await run("systemd-analyze", [
       "verify",
       "--man=no",
       "--recursive-errors=no",
-      join(EXAMPLES, "systemd/prefault@.service"),
+      join(EXAMPLES, "systemd", unit),
     ]);
     // Of other units of this machine it may have something to say.
-    const ours = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("prefault"));
-    expect(ours).toEqual([]);
+    const said = `${verified.stdout}${verified.stderr}`.split("\n");
+    expect(said.filter((line) => line.includes(unit.replace(/@?\.service/, "")))).toEqual([]);
+    expect(verified.code).toBe(0);
+  });
+
+  it("prefault@.service runs a command that warms, whatever is in the path", async () => {
+    const shell = startOf("prefault@.service").replace("%f", model);
+    const { code, stderr } = await run("sh", ["-c", shell], {
+      env: { ...path(), PREFAULT_ARGS: "-ngl 1" },
+    });
+    expect(stderr).toMatch(PREFAULTED);
     expect(code).toBe(0);
   });
 
-  it("runs a command that warms, whatever is in the path", async () => {
-    const [, line = ""] = /^ExecStart=(.*)$/m.exec(unit) ?? [];
-    const shell = line.replace("%f", model);
-    const { code, stderr } = await run("sh", ["-c", shell], {
-      env: { PATH: `${join(command, "..")}:${process.env["PATH"]}`, PREFAULT_ARGS: "-ngl 1" },
-    });
-    expect(stderr).toMatch(/^(\[llama\.cpp( experts)?\] Pre-faulted .*\n){2}$/);
-    expect(code).toBe(0);
+  it("llama-server.service runs a server that is warmed, and passes the signal on", async () => {
+    const unit = read("systemd", "llama-server.service");
+    // Else systemd would signal the server as well, which takes the second signal for impatience.
+    expect(unit).toMatch(/^KillMode=mixed$/m);
+    expect(unit).toMatch(/^LimitMEMLOCK=infinity$/m);
+    // systemd replaces a variable in braces by one word, like quotes do in a shell.
+    const shell = startOf("llama-server.service").replace(/\$\{MODEL\}/, '"$MODEL"');
+    const variables = { MODEL: model, LLAMA_ARGS: "-ngl 1", PREFAULT_ARGS: "--budget auto --lock" };
+    await expectServer(await startedBy(["sh", "-c", `exec ${shell}`], { ...path(), ...variables }));
   });
 });
 
-describe("the container file", () => {
+describe("the compose file", () => {
+  const document = parseDocument(read("compose", "compose.yaml"));
+  const service = document.toJS().services["llama-server"];
+
+  it("is YAML without a doubt, and has fields that Compose knows", () => {
+    expect([...document.errors, ...document.warnings]).toEqual([]);
+    expect(Object.keys(document.toJS())).toEqual(["services"]);
+    for (const key of Object.keys(service)) expect(COMPOSE_FIELDS).toContain(key);
+  });
+
+  it("allows locks, asks the server's health, and builds from a file that is there", () => {
+    expect(service.ulimits.memlock).toEqual({ soft: -1, hard: -1 });
+    const [kind, ...test] = service.healthcheck.test;
+    expect([kind, test[0], test.at(-1)]).toEqual(["CMD", "curl", "http://127.0.0.1:8080/health"]);
+    const context = join(EXAMPLES, "compose", service.build.context);
+    expect(readFileSync(join(context, service.build.dockerfile), "utf8")).toContain("ENTRYPOINT");
+    expect(existsSync(join(context, "package.json"))).toBe(true);
+  });
+
+  it("runs a server that is warmed", async () => {
+    const words = [...service.entrypoint, ...service.command];
+    const here = words.map((word: string) => word.replace("/models/model.gguf", model));
+    await expectServer(await startedBy(here, path()));
+  });
+});
+
+/** Of a service, as far as they are used here (compose-spec, "Services top-level elements"). */
+const COMPOSE_FIELDS = [
+  ...["build", "command", "entrypoint", "healthcheck", "mem_limit", "ports", "restart"],
+  ...["stop_grace_period", "ulimits", "user", "volumes"],
+];
+
+describe("the container files", () => {
   const text = read("container", "Dockerfile");
 
-  it("has nothing for a linter to say", () => {
-    expect(lintDockerfile(text).map(({ message, range }) => [range.start.line, message])).toEqual(
-      [],
-    );
+  it.each(["container", "compose"])("of %s has nothing for a linter to say", (folder) => {
+    const linted = lintDockerfile(read(folder, "Dockerfile"));
+    expect(linted.map(({ message, range }) => [range.start.line, message])).toEqual([]);
     expect(lintDockerfile("FROM node\nRNU true\n")).toHaveLength(1);
   });
 
