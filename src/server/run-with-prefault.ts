@@ -1,7 +1,9 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
+import { PrefaultError } from "../errors.ts";
 import { planLaunch } from "../launch/index.ts";
-import type { LlamaPlacement, PassName } from "../passes/index.ts";
+import { openModels } from "../model/open-models.ts";
+import { type LlamaPlacement, type PassName, planEach, planPass } from "../passes/index.ts";
 import type { ServerOptions } from "./options.ts";
 import { type ServerSession, warmBeside } from "./session.ts";
 
@@ -36,7 +38,7 @@ export interface RunningCommand {
 export async function runWithPrefault(
   command: string,
   args: readonly string[],
-  { spawn: how = { stdio: "inherit" }, placement, files, engine, ...options }: RunOptions = {},
+  { spawn: how = { stdio: "inherit" }, placement, files = [], engine, ...options }: RunOptions = {},
 ): Promise<RunningCommand> {
   const child = spawn(command, args, how);
   await once(child, "spawn");
@@ -44,12 +46,18 @@ export async function runWithPrefault(
   const session = warmBeside(
     {
       pid: child.pid ?? -1,
-      plan: (signal) =>
-        planLaunch(
-          [command, ...args],
-          { env, ...(placement && { placement }), ...(files && { operands: files }), signal },
-          engine,
-        ),
+      async plan(signal) {
+        const context = { env, ...(placement && { placement }), operands: files, signal };
+        try {
+          return await planLaunch([command, ...args], context, engine);
+        } catch (error) {
+          // A script does not say what it loads; the files do.
+          const isUnknown = PrefaultError.is(error) && error.code === "PREFAULT_INVALID_OPTION";
+          if (files.length === 0 || !isUnknown) throw error;
+          const opened = await openModels(files, { signal });
+          return planEach(opened, async (model) => planPass(model, placement, engine));
+        }
+      },
     },
     options,
   );

@@ -37,6 +37,7 @@ export function runCommand(): Command {
   const command = new Command("run")
     .description("start a server, and warm its model at the right moment")
     .usage("[options] [FILE...] -- COMMAND...")
+    .helpOption("-h, --help", "show this help")
     .argument("[FILE...]", "models, for a command that does not name its own");
   addRunFlags(command);
   addBudgetFlags(command);
@@ -64,6 +65,7 @@ function addRunFlags(command: Command): void {
 export function readRunArguments(given: readonly string[]): RunArguments {
   const end = given.indexOf("--");
   const command = runCommand()
+    .name("prefault run")
     .exitOverride()
     .configureOutput({ outputError: () => {} });
   const words = { ...wordsOf([command]), commands: [] };
