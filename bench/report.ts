@@ -2,10 +2,11 @@
  * Writes the figures of one or several results between the markers of bench/README.md, so that none
  * is typed by hand, and draws their plots beside it.
  *
- *     tsx bench/report.ts [--beside] RESULT.json...
+ *     tsx bench/report.ts [--beside] [--section NAME] RESULT.json...
  *
  * With `--beside` nothing but the scopes' own sections is written, and each names its machine and has its
- * own figures to be reached: for runs on another machine than the page's.
+ * own figures to be reached: for runs on another machine than the page's. With `--section large` the section of
+ * a scope is `SCOPE-large`, beside the one of the page's machine.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -16,12 +17,15 @@ import { mergeScopes } from "./merge.ts";
 import { type BenchResult, type ScopeResult, wasMeasured } from "./result.ts";
 
 const README = "bench/README.md";
-const PLOTS = "bench/plots";
 
 const { values: flags, positionals: sources } = parseArgs({
   allowPositionals: true,
-  options: { beside: { type: "boolean", default: false } },
+  options: {
+    beside: { type: "boolean", default: false },
+    section: { type: "string" },
+  },
 });
+const plots = flags.section === undefined ? "plots" : `plots/${flags.section}`;
 const results = sources.map((source) => JSON.parse(readFileSync(source, "utf8")) as BenchResult);
 const [first] = results;
 if (first === undefined) throw new Error("usage: report.ts [--beside] RESULT.json...");
@@ -31,7 +35,7 @@ if (results.some((result) => renderMachine(result.machine) !== machine)) {
 }
 
 for (const source of sources) {
-  execFileSync(process.execPath, ["--import", "tsx", "bench/plot.ts", source, PLOTS]);
+  execFileSync(process.execPath, ["--import", "tsx", "bench/plot.ts", source, `bench/${plots}`]);
 }
 const scopes = mergeScopes(results);
 let text = readFileSync(README, "utf8");
@@ -42,7 +46,8 @@ if (!flags.beside) {
 }
 for (const scope of scopes) {
   const reached = `\n\nThe machine of these figures:\n\n${facts}\n${renderChecks(scope.checks)}`;
-  text = fill(text, scope.scope, `${figures(scope)}${flags.beside ? reached : ""}`);
+  const marker = [scope.scope, flags.section].filter(Boolean).join("-");
+  text = fill(text, marker, `${figures(scope)}${flags.beside ? reached : ""}`);
 }
 writeFileSync(README, text);
 
@@ -56,7 +61,7 @@ function runOf({ settings, startedAt, scopes }: BenchResult): string {
 function figures({ tables, compares, wrongWhen }: ScopeResult): string {
   const wrong = wrongWhen.map((each) => `- ${each}`).join("\n");
   const drawn = tables.map((table) => {
-    const plot = wasMeasured(table) ? `\n\n![${table.title}](plots/${table.id}.svg)` : "";
+    const plot = wasMeasured(table) ? `\n\n![${table.title}](${plots}/${table.id}.svg)` : "";
     return `${renderTable(table)}${plot}`;
   });
   return `${compares}\n\nIt would be wrong when:\n\n${wrong}\n${drawn.join("\n")}`;
