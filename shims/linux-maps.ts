@@ -36,14 +36,14 @@ export function filesOf(mappings: readonly ListedMapping[]): MappedFile[] {
     if (path === undefined) continue;
     const key = `${dev}:${ino}`;
     const known = files.get(key)?.byteLength ?? 0;
-    files.set(key, { path: unescaped(path), ino, byteLength: known + byteLength });
+    files.set(key, { paths: namesOf(path), ino, byteLength: known + byteLength });
   }
   return [...files.values()];
 }
 
-/** The kernel writes a line feed of a name as `\012`, and nothing else so (fs/proc/task_mmu.c). */
-function unescaped(path: string): string {
-  return path.replaceAll("\\012", "\n");
+/** The kernel writes a line feed as `\012`, and a backslash as it is (fs/proc/task_mmu.c). */
+function namesOf(path: string): string[] {
+  return [...new Set([path, path.replaceAll("\\012", "\n")])];
 }
 
 /**

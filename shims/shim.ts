@@ -189,9 +189,10 @@ export interface AddressRange {
   readonly byteLength: number;
 }
 
-/** A file that a process has mapped, under the name that it has for that process. */
+/** A file that a process has mapped. */
 export interface MappedFile {
-  readonly path: string;
+  /** What its path may be for that process: a system's listing may be read in two ways. */
+  readonly paths: readonly string[];
   readonly ino: bigint;
   /** Bytes of addresses over it, of all its mappings. */
   readonly byteLength: number;

@@ -59,8 +59,8 @@ export async function mappedModelFiles(pid: number): Promise<MappedModelFile[]> 
  * The path by which this process reaches a file that another has mapped. In a container of its own the other
  * has names of its own. `undefined` for a file that is deleted.
  */
-async function pathHere(pid: number, { path, ino }: MappedFile): Promise<string | undefined> {
-  for (const each of [path, `/proc/${pid}/root${path}`]) {
+async function pathHere(pid: number, { paths, ino }: MappedFile): Promise<string | undefined> {
+  for (const each of [...paths, ...paths.map((path) => `/proc/${pid}/root${path}`)]) {
     const found = await stat(each, { bigint: true }).catch(() => undefined);
     // The device is not compared: btrfs and overlay show another one in /proc than stat gives.
     if (found?.ino === ino && found.isFile()) return each;

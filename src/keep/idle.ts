@@ -26,7 +26,7 @@ export async function isQuiet(engine: number | null, signal: AbortSignal): Promi
 /**
  * Does something until it is done, the engine reads, or the signal fires: its own signal tells.
  *
- * @returns what it came to; `null` when the engine began to read
+ * @returns what it came to; `null` when it threw because the engine began to read
  * @throws what the task throws otherwise
  */
 export async function whileIdle<Result>(
@@ -41,8 +41,7 @@ export async function whileIdle<Result>(
   const busy = new Error("the engine reads");
   const watching = engine === null ? undefined : watch(engine, () => stop.abort(busy));
   try {
-    const result = await task(stop.signal);
-    return stop.signal.reason === busy ? null : result;
+    return await task(stop.signal);
   } catch (error) {
     if (stop.signal.reason === busy) return null;
     throw error;

@@ -25,8 +25,8 @@ export interface RunningCommand {
 }
 
 /**
- * Starts a server, and makes what of its model stays on the CPU resident at the right moment: see
- * {@link warmBeside}. The session ends with the child.
+ * Starts a server, and makes what of its model stays on the CPU resident at the right moment: at
+ * once where all of it fits in memory, else when the server has read its model. The session ends with the child.
  *
  * ```ts
  * const { child, session } = await runWithPrefault("llama-server", ["-m", path, "-ngl", "20"]);

@@ -88,6 +88,17 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("prefault keep", ()
     }
   });
 
+  it("leaves nothing locked when it is killed", looksAtPageCache, async () => {
+    for (const ms of [200, 400, 1000]) {
+      await evictAll(...model.paths);
+      const started = startKeep([model.path, "--lock", "--quiet"]);
+      await sleep(ms);
+      expect((await stop(started, "SIGKILL")).signal).toBe("SIGKILL");
+      // What is locked cannot be evicted.
+      await evictAll(...model.paths);
+    }
+  });
+
   it("is not ready before it is warm", looksAtPageCache, async () => {
     const server = await serve([model.path, "--gate", "always"]);
     const seen = new Set<number | undefined>();

@@ -13,9 +13,13 @@ const MAPS = `\
 describe("the files of a process's mappings", () => {
   test("are each listed once, with all that is mapped of it", () => {
     expect(filesOf(parseMappings(MAPS))).toEqual([
-      { path: "/models/a.gguf", ino: 11n, byteLength: 3 * 4096 },
-      { path: "/other disk/b (deleted)", ino: 11n, byteLength: 4096 },
-      { path: "/models/two\nlines.gguf", ino: 12n, byteLength: 4096 },
+      { paths: ["/models/a.gguf"], ino: 11n, byteLength: 3 * 4096 },
+      { paths: ["/other disk/b (deleted)"], ino: 11n, byteLength: 4096 },
+      {
+        paths: ["/models/two\\012lines.gguf", "/models/two\nlines.gguf"],
+        ino: 12n,
+        byteLength: 4096,
+      },
     ]);
   });
 
