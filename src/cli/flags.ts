@@ -75,9 +75,7 @@ export function addRecordFlags(command: Command): void {
 export function addKeepFlags(command: Command): void {
   command
     .option("--lock", "hold it in memory, as far as the limit goes")
-    .addOption(
-      new Option("--every <TIME>", "time between two looks (default: 30s)").argParser(time),
-    )
+    .addOption(new Option("--every <TIME>", "time between two looks (default: 2s)").argParser(time))
     .addOption(
       new Option("--listen <ADDR:PORT>", "serve /metrics and /ready there").argParser(
         listenAddress,

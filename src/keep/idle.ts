@@ -5,7 +5,7 @@ import { Calm } from "../memory/calm.ts";
 import { readText } from "../memory/read-text.ts";
 
 /** Who reads no more than so much in this time is idle. */
-const IDLE_MS = 2000;
+const IDLE_MS = 1000;
 const IDLE_BYTES = 1024 ** 2;
 
 /** While something is filled, the engine is looked at this often. */

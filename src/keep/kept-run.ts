@@ -1,5 +1,7 @@
-import { loadShim } from "../../shims/index.ts";
-import { planRegions } from "../plan/plan.ts";
+import { loadShim, type Shim } from "../../shims/index.ts";
+import { PrefaultError } from "../errors.ts";
+import { fileIdentity, type OpenFile } from "../file/open-file.ts";
+import { type Plan, planRegions } from "../plan/plan.ts";
 import { residentBytes } from "../residency/count.ts";
 import type { FilesRun } from "../target/run.ts";
 import { sumKnown } from "../units.ts";
@@ -23,27 +25,45 @@ export function isMissing({ wantedBytes, residentBytes: resident }: KeptRun): bo
   return resident !== null && resident < (1 - MISSING_SHARE) * wantedBytes;
 }
 
-/**
- * Looks what of a run is resident now.
- *
- * @throws {@link PrefaultError} as {@link planRegions}, `PREFAULT_ABORTED`
- */
-export async function lookAt(run: FilesRun, signal: AbortSignal): Promise<KeptRun[]> {
-  const shim = await loadShim();
-  const plan = await planRegions(run.regions, shim);
-  try {
+/** The files of a run, open as long as it is kept: to open them takes ten times as long as a look at them. */
+export class KeptFiles {
+  readonly #run: FilesRun;
+  readonly #shim: Shim;
+  readonly #plan: Plan;
+
+  /** @throws {@link PrefaultError} as {@link planRegions} */
+  static async open(run: FilesRun): Promise<KeptFiles> {
+    const shim = await loadShim();
+    return new KeptFiles(run, shim, await planRegions(run.regions, shim));
+  }
+
+  private constructor(run: FilesRun, shim: Shim, plan: Plan) {
+    this.#run = run;
+    this.#shim = shim;
+    this.#plan = plan;
+  }
+
+  /**
+   * Looks what is resident now.
+   *
+   * @throws {@link PrefaultError} `PREFAULT_FILE_CHANGED` for a file that was replaced, `PREFAULT_NOT_FOUND` for
+   *   one that was deleted, `PREFAULT_ABORTED`
+   */
+  async look(signal: AbortSignal): Promise<KeptRun[]> {
+    const { name } = this.#run;
     const entries: KeptRun[] = [];
-    for (const { file, ranges } of plan.files) {
+    for (const { file, ranges } of this.#plan.files) {
+      await expectInPlace(file);
       entries.push({
-        name: run.name ?? "files",
+        name: name ?? "files",
         path: file.path,
         wantedBytes: ranges.byteLength,
-        residentBytes: await residentBytes(shim, file, ranges, signal),
+        residentBytes: await residentBytes(this.#shim, file, ranges, signal),
       });
     }
     const [first] = entries;
     // The files of a run with a name are those of one model.
-    if (run.name === undefined || first === undefined) return entries;
+    if (name === undefined || first === undefined) return entries;
     return [
       {
         ...first,
@@ -51,7 +71,15 @@ export async function lookAt(run: FilesRun, signal: AbortSignal): Promise<KeptRu
         residentBytes: sumKnown(entries.map((each) => each.residentBytes)),
       },
     ];
-  } finally {
-    await plan.close();
   }
+
+  close(): Promise<void> {
+    return this.#plan.close();
+  }
+}
+
+async function expectInPlace({ path, identity }: OpenFile): Promise<void> {
+  if ((await fileIdentity(path)) === identity) return;
+  const message = `${path} was replaced by another file`;
+  throw new PrefaultError("PREFAULT_FILE_CHANGED", message, { path });
 }

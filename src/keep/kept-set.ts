@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadShim } from "../../shims/index.ts";
 import { asPrefaultError, type PrefaultError } from "../errors.ts";
-import { readProfile } from "../experts/read-profile.ts";
 import type { HeldRegions } from "../hold/lock.ts";
 import { memoryPressure } from "../memory/calm.ts";
 import type { ResolvedOptions } from "../options.ts";
@@ -12,7 +11,8 @@ import { formatBytes } from "../units.ts";
 import { type Filled, type FillTask, fillBeside } from "./fill-beside.ts";
 import { holdRuns } from "./hold-runs.ts";
 import { isQuiet, whileIdle } from "./idle.ts";
-import { isMissing, type KeptRun, lookAt } from "./kept-run.ts";
+import { isMissing, KeptFiles, type KeptRun } from "./kept-run.ts";
+import { awaitedBytes, likeBefore, withProfile } from "./same-set.ts";
 
 /** What is kept resident, and how. */
 export interface KeepTask extends FillTask {
@@ -34,7 +34,7 @@ export interface KeptState {
   readonly refilledBytes: number;
   /** Looks at which something was missing, and memory was short or somebody was reading. */
   readonly postponed: number;
-  /** Share of the last ten seconds in which some program waited for memory, percent. */
+  /** Share of the last ten seconds in which some program waited for memory, percent. As of now. */
   readonly pressurePercent: number;
 }
 
@@ -52,6 +52,8 @@ export class KeptSet {
   readonly #task: KeepTask;
   readonly #log: Log;
   #runs: readonly FilesRun[];
+  /** Of the runs, from the first look on. */
+  #files: KeptFiles[] = [];
   /** Bytes of the target that fit together or not, while a gate skips some of them; 0 from then on. */
   #awaitedBytes: number;
   #options: ResolvedOptions;
@@ -60,7 +62,7 @@ export class KeptSet {
   /** What was said last of a fill that did not succeed: it is not said at each look. */
   #said = "";
 
-  /** Fills and locks. @throws {@link PrefaultError} as {@link fillBeside} and {@link readProfile} */
+  /** Fills and locks. @throws {@link PrefaultError} as {@link fillBeside} and {@link withProfile} */
   static async fill(task: KeepTask, log: Log): Promise<KeptSet> {
     const options = await withProfile(task.options);
     const filled = await fillBeside({ ...task, options }, log);
@@ -86,27 +88,40 @@ export class KeptSet {
     };
     this.ended = this.#keep().then(
       () => null,
-      (thrown: unknown) => (task.signal.aborted ? null : asPrefaultError(thrown)),
+      async (thrown: unknown) => {
+        await this.#closeFiles();
+        return task.signal.aborted ? null : asPrefaultError(thrown);
+      },
     );
   }
 
   get state(): KeptState {
-    return this.#state;
+    // Asked for by a person or a scrape, and less often than there are looks.
+    return { ...this.#state, pressurePercent: memoryPressure() };
   }
 
-  /** Looks what is resident now. @throws {@link PrefaultError} as {@link lookAt} */
+  /** Looks what is resident now. @throws {@link PrefaultError} as {@link KeptFiles} */
   async look(): Promise<KeptState> {
     const runs: KeptRun[] = [];
-    for (const run of this.#runs) runs.push(...(await lookAt(run, this.#task.signal)));
-    this.#state = { ...this.#state, runs, pressurePercent: memoryPressure() };
+    for (const [index, run] of this.#runs.entries()) {
+      const files = this.#files[index] ?? (await KeptFiles.open(run));
+      this.#files[index] = files;
+      runs.push(...(await files.look(this.#task.signal)));
+    }
+    this.#state = { ...this.#state, runs };
     return this.#state;
   }
 
   /** Ends when its signal has fired. Lets go of what is locked. */
   async close(): Promise<void> {
     await this.ended;
+    await this.#closeFiles();
     this.#held?.release();
     this.#held = null;
+  }
+
+  async #closeFiles(): Promise<void> {
+    for (const files of this.#files.splice(0)) await files.close();
   }
 
   async #keep(): Promise<void> {
@@ -162,6 +177,7 @@ export class KeptSet {
   async #keepAlso(filled: Filled): Promise<void> {
     if (this.#awaitedBytes === 0) return;
     const { lock, signal } = this.#task;
+    await this.#closeFiles();
     this.#runs = filled.runs;
     this.#awaitedBytes = awaitedBytes(filled);
     this.#options = likeBefore(this.#options, filled);
@@ -170,24 +186,4 @@ export class KeptSet {
     this.#held = held;
     this.#state = { ...this.#state, lockedBytes: held?.lockedBytes ?? 0 };
   }
-}
-
-/** The same set each time, whatever is available then. */
-function likeBefore(options: ResolvedOptions, { runs, budgetBytes }: Filled): ResolvedOptions {
-  return runs.length === 0 ? options : { ...options, budget: budgetBytes ?? options.budget };
-}
-
-/** With the profile as it is now: it may be written anew while the set is kept. */
-async function withProfile(options: ResolvedOptions): Promise<ResolvedOptions> {
-  const { profile, signal } = options;
-  return typeof profile === "string"
-    ? { ...options, profile: await readProfile(profile, { signal }) }
-    : options;
-}
-
-/** A budget divides what fits from what does not; without one, what was skipped fits with the rest or not. */
-function awaitedBytes({ reports, budgetBytes }: Filled): number {
-  const isSkipped = reports.some(({ ran, error, bytes }) => !ran && !error && bytes > 0);
-  if (!isSkipped || budgetBytes !== null) return 0;
-  return reports.reduce((sum, { bytes }) => sum + bytes, 0);
 }

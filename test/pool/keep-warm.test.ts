@@ -164,7 +164,7 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("what is kept warm"
   });
 
   test("can be ended while it is filled again", async () => {
-    for (const ms of [1900, 2050, 2150]) {
+    for (const ms of [950, 1050, 1150, 1300]) {
       const kept = await keep({ pid: idleEngine(), everyMs: 1 });
       await kept.report;
       await evictAll(...model.paths);

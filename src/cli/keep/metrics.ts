@@ -70,7 +70,7 @@ function metricsOf(view: KeepView): Metric[] {
     {
       name: "prefault_memory_pressure_percent",
       type: "gauge",
-      help: "Share of ten seconds before the last look in which some program waited for memory.",
+      help: "Share of the last ten seconds in which some program waited for memory.",
       samples: one(state?.pressurePercent),
     },
     {
