@@ -1,4 +1,5 @@
 import { CommanderError } from "commander";
+import { messageOf } from "../../describe.ts";
 import { PrefaultError } from "../../errors.ts";
 import { disabledReason } from "../../kill-switch.ts";
 import { EXIT } from "../result.ts";
@@ -43,8 +44,14 @@ export async function run(given: readonly string[]): Promise<void> {
     return;
   }
   const disabled = disabledReason();
-  if (disabled === undefined) warming.start({ ...read, pid: child?.pid ?? -1 });
-  else if (read.flags.quiet !== true) say(`warming is ${disabled}`);
+  if (disabled === undefined) {
+    try {
+      warming.start({ ...read, pid: child?.pid ?? -1 });
+    } catch (error) {
+      // Where no process can be started, the command runs on.
+      say(`nothing is warmed: ${messageOf(error)}`);
+    }
+  } else if (read.flags.quiet !== true) say(`warming is ${disabled}`);
   const ending = await ended;
   await warming.end();
   release();
