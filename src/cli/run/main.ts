@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { messageOf } from "../../describe.ts";
 import { PrefaultError } from "../../errors.ts";
 import { disabledReason } from "../../kill-switch.ts";
-import { EXIT } from "../result.ts";
+import { failure as failureOf, printResult } from "../result.ts";
 import { printable } from "../text.ts";
 import { asUsageError } from "../usage-error.ts";
 import { type RunArguments, readRunArguments } from "./arguments.ts";
@@ -24,8 +24,9 @@ export async function run(given: readonly string[]): Promise<void> {
     if (!read.line[0]) throw noCommand();
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return;
-    say(asUsageError(thrown).message);
-    process.exitCode = EXIT.usage;
+    const end = given.indexOf("--");
+    const isJson = given.slice(0, end < 0 ? given.length : end).includes("--json");
+    process.exitCode = printResult(failureOf(asUsageError(thrown)), isJson);
     return;
   }
   if (read.flags.dryRun === true) {
