@@ -44,7 +44,8 @@ export async function lockRegions(
   const wantedBytes = sumOfPages(regions, shim.pageBytes);
   const plan = await abortable(signal, planRegions(fitting, shim, files), (late) => late.close());
   let lockedBytes = 0;
-  let why = fitting.length < regions.length ? limitReason(limit) : null;
+  const isCut = sumOfPages(fitting, shim.pageBytes) < wantedBytes;
+  let why = isCut ? limitReason(limit) : null;
   try {
     for (const { file, ranges } of plan.files) {
       const lock = shim.openLock(file.fd, file.byteLength);
@@ -67,18 +68,28 @@ export async function lockRegions(
   return { lockedBytes, wantedBytes, why, release };
 }
 
-/** The first regions whose pages are no more than a limit allows. */
+/**
+ * The first regions whose pages are no more than a limit allows. The last one is cut where the limit is: a token
+ * embedding alone may have more bytes than a usual limit.
+ */
 export function firstWithin(
   regions: readonly FileRegion[],
   limit: number,
   pageBytes: number,
 ): readonly FileRegion[] {
-  let bytes = 0;
-  const end = regions.findIndex((region) => {
-    bytes += bytesOfPages(region, pageBytes);
-    return bytes > limit;
-  });
-  return end < 0 ? regions : regions.slice(0, end);
+  const fitting: FileRegion[] = [];
+  let left = limit;
+  for (const region of regions) {
+    const bytes = bytesOfPages(region, pageBytes);
+    if (bytes > left) {
+      const { offset = 0 } = region;
+      const byteLength = left - (left % pageBytes) - (offset % pageBytes);
+      return byteLength > 0 ? [...fitting, { ...region, byteLength }] : fitting;
+    }
+    fitting.push(region);
+    left -= bytes;
+  }
+  return fitting;
 }
 
 function sumOfPages(regions: readonly FileRegion[], pageBytes: number): number {

@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { addBudgetFlags, addOutputFlags, addSweepFlags, type Flags } from "../flags.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "../placement-flags.ts";
 import { firstOperand, normalize, wordsOf } from "../words.ts";
@@ -51,9 +51,15 @@ export function runCommand(): Command {
 
 function addRunFlags(command: Command): void {
   command
-    .addOption(new Option("--after <URL>", "warm when this URL answers 200"))
+    .addOption(new Option("--after <URL>", "warm when this URL answers 200").argParser(url))
     .option("--lock", "hold in memory what was warmed, as far as the limit goes")
     .option("--dry-run", "say what would be done and when, and start nothing");
+}
+
+/** Before the command is started: a wrong flag starts nothing. */
+function url(text: string): string {
+  if (/^https?:/.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError("it must be an http: or https: URL");
 }
 
 /**

@@ -1,7 +1,8 @@
 import { CommanderError } from "commander";
+import { messageOf } from "../../describe.ts";
 import { PrefaultError } from "../../errors.ts";
 import { disabledReason } from "../../kill-switch.ts";
-import { EXIT } from "../result.ts";
+import { failure as failureOf, printResult } from "../result.ts";
 import { printable } from "../text.ts";
 import { asUsageError } from "../usage-error.ts";
 import { type RunArguments, readRunArguments } from "./arguments.ts";
@@ -23,8 +24,9 @@ export async function run(given: readonly string[]): Promise<void> {
     if (!read.line[0]) throw noCommand();
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return;
-    say(asUsageError(thrown).message);
-    process.exitCode = EXIT.usage;
+    const end = given.indexOf("--");
+    const isJson = given.slice(0, end < 0 ? given.length : end).includes("--json");
+    process.exitCode = printResult(failureOf(asUsageError(thrown)), isJson);
     return;
   }
   if (read.flags.dryRun === true) {
@@ -43,8 +45,14 @@ export async function run(given: readonly string[]): Promise<void> {
     return;
   }
   const disabled = disabledReason();
-  if (disabled === undefined) warming.start({ ...read, pid: child?.pid ?? -1 });
-  else if (read.flags.quiet !== true) say(`warming is ${disabled}`);
+  if (disabled === undefined) {
+    try {
+      warming.start({ ...read, pid: child?.pid ?? -1 });
+    } catch (error) {
+      // Where no process can be started, the command runs on.
+      say(`nothing is warmed: ${messageOf(error)}`);
+    }
+  } else if (read.flags.quiet !== true) say(`warming is ${disabled}`);
   const ending = await ended;
   await warming.end();
   release();
