@@ -11,7 +11,7 @@ import { pool } from "./pool.ts";
 import { readAhead } from "./read-ahead.ts";
 import { ready } from "./ready.ts";
 import { reference } from "./reference.ts";
-import { server } from "./server.ts";
+import { server, serverLong } from "./server.ts";
 import { slices } from "./slices.ts";
 import { startup } from "./startup.ts";
 import { warm } from "./warm.ts";
@@ -29,6 +29,7 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   beside,
   larger,
   server,
+  "server-long": serverLong,
   reference,
   "read-ahead": readAhead,
   slices,

@@ -1,7 +1,10 @@
 import type { Bench, Scope } from "../bench.ts";
 import { whyNoServer } from "../engine/run-server.ts";
+import type { ScopeOutcome, Table } from "../result.ts";
 import { compareServers, serverChecks } from "../server/compare.ts";
 import { onUntunedDisk } from "../untuned.ts";
+
+const NOTHING: ScopeOutcome = { tables: [], checks: [] };
 
 export const server: Scope = {
   name: "server",
@@ -11,30 +14,46 @@ export const server: Scope = {
     "as it is, and by `prefault run --budget auto --profile`, with a profile counted from other prompts; the " +
     "same where the system allows no way to make room, and with `--lock`; and with `withPrefault` in " +
     "the server's own process. The request comes when all that is done before it is done. " +
-    "24 tokens, then 200, then 24 of a model whose router chooses all experts alike.",
+    "Then a model whose router chooses all experts alike.",
   wrongWhen: [
     "the model is not cold before the start (checked: residency must read 0)",
     "the model sends every token to the same experts (its routing is measured, and printed)",
     "the kernel pages out idle memory in between (the machine's facts say so)",
   ],
-  async run(bench) {
-    const missing = whyNoServer(bench.settings.engine);
-    if (missing !== undefined) {
-      bench.say(` no server: ${missing}`);
-      return { tables: [], checks: [] };
-    }
-    return (await onUntunedDisk(bench, compareAll, 2)) ?? { tables: [], checks: [] };
-  },
+  run: (bench) =>
+    withServer(bench, 2, async (own) => {
+      const { subjects, settings } = own;
+      const skewed = await subjects.routed(settings.bytes);
+      const uniform = await subjects.uniform(settings.bytes);
+      return [
+        await compareServers(own, { id: "server", path: skewed, tokens: 24 }),
+        await compareServers(own, { id: "server-uniform", path: uniform, tokens: 24 }),
+      ];
+    }),
 };
 
-async function compareAll(bench: Bench) {
-  const { subjects, settings } = bench;
-  const skewed = await subjects.routed(settings.bytes);
-  const uniform = await subjects.uniform(settings.bytes);
-  const tables = [
-    await compareServers(bench, { id: "server", path: skewed, tokens: 24 }),
-    await compareServers(bench, { id: "server-long", path: skewed, tokens: 200 }),
-    await compareServers(bench, { id: "server-uniform", path: uniform, tokens: 24 }),
-  ];
+export const serverLong: Scope = {
+  name: "server-long",
+  compares:
+    "The server of `server`, 200 tokens: as it is, by `prefault run --budget auto --profile`, and with `--lock`.",
+  wrongWhen: server.wrongWhen,
+  run: (bench) =>
+    withServer(bench, 1, async (own) => {
+      const path = await own.subjects.routed(own.settings.bytes);
+      return [await compareServers(own, { id: "server-long", path, tokens: 200 })];
+    }),
+};
+
+async function withServer(
+  bench: Bench,
+  models: number,
+  compare: (own: Bench) => Promise<Table[]>,
+): Promise<ScopeOutcome> {
+  const missing = whyNoServer(bench.settings.engine);
+  if (missing !== undefined) {
+    bench.say(` no server: ${missing}`);
+    return NOTHING;
+  }
+  const tables = (await onUntunedDisk(bench, compare, models)) ?? [];
   return { tables, checks: tables.flatMap(serverChecks) };
 }
