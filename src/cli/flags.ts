@@ -11,6 +11,7 @@ export interface Flags {
   readonly budget?: BudgetFlag;
   readonly reserve?: number;
   readonly profile?: string;
+  readonly after?: string;
   /** Of `record`. */
   readonly output?: string;
   readonly every?: number;
@@ -59,6 +60,18 @@ export function addBudgetFlags(command: Command): void {
 }
 
 const BUDGET_GROUP = "For models larger than memory:";
+
+/** When to begin. */
+export function addAfterFlag(command: Command): void {
+  const flag = new Option("--after <URL>", "warm when this URL answers 200");
+  command.addOption(flag.argParser(url));
+}
+
+/** Before anything is started: a wrong flag starts nothing. */
+function url(text: string): string {
+  if (/^https?:/.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError("it must be an http: or https: URL");
+}
 
 /** What is recorded, and for how long. */
 export function addRecordFlags(command: Command): void {

@@ -4,6 +4,7 @@ import { KILL_SWITCH } from "../gate.ts";
 import { readArguments } from "./argv.ts";
 import { evict } from "./evict.ts";
 import {
+  addAfterFlag,
   addBudgetFlags,
   addKeepFlags,
   addOutputFlags,
@@ -159,6 +160,7 @@ function createProgram(action: (run: Run) => Action): Command {
   const recording = add("record", "write down which routed experts an engine uses", record);
   for (const command of [warming, planning, looking, keeping, recording])
     addPlacementFlags(command);
+  addAfterFlag(warming);
   for (const command of [warming, planning, looking, keeping]) addBudgetFlags(command);
   addKeepFlags(keeping);
   for (const command of [keeping, looking]) addPidFlag(command);

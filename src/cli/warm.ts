@@ -10,6 +10,7 @@ import {
   type PrefaultReport,
   unopenedReport,
 } from "../run/report.ts";
+import { waitForUrl } from "../server/health.ts";
 import type { Target } from "../target/target.ts";
 import { formatBytes, sumKnown } from "../units.ts";
 import { budgetOptions } from "./budget.ts";
@@ -52,6 +53,9 @@ async function sweep(
   signal: AbortSignal,
   bar: ProgressBar | undefined,
 ): Promise<PrefaultReport> {
+  if (flags.after !== undefined && disabledReason() === undefined) {
+    await waitForUrl(new URL(flags.after), signal);
+  }
   const options: PrefaultOptions = {
     gate: flags.gate,
     workers: flags.workers,

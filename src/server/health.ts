@@ -1,5 +1,7 @@
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
+import { setTimeout as sleep } from "node:timers/promises";
+import { abortError } from "../errors.ts";
 import type { Launch } from "../launch/index.ts";
 
 /** Where a server says that it is ready: a URL, and the socket it is asked through, if not TCP. */
@@ -71,4 +73,15 @@ export function statusOf({ url, socketPath }: HealthUrl, signal?: AbortSignal) {
     asked.on("close", () => resolve(undefined));
     asked.end();
   });
+}
+
+/** Between two questions. */
+const ASK_MS = 200;
+
+/** Waits until a URL answers 200. @throws {@link PrefaultError} `PREFAULT_ABORTED` */
+export async function waitForUrl(url: URL, signal: AbortSignal): Promise<void> {
+  while ((await statusOf({ url }, signal)) !== 200) {
+    await sleep(ASK_MS, undefined, { signal }).catch(() => {});
+    if (signal.aborted) throw abortError(signal);
+  }
 }

@@ -1,11 +1,16 @@
-import { Command, InvalidArgumentError, Option } from "commander";
-import { addBudgetFlags, addOutputFlags, addSweepFlags, type Flags } from "../flags.ts";
+import { Command } from "commander";
+import {
+  addAfterFlag,
+  addBudgetFlags,
+  addOutputFlags,
+  addSweepFlags,
+  type Flags,
+} from "../flags.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "../placement-flags.ts";
 import { firstOperand, normalize, wordsOf } from "../words.ts";
 
 /** What the flags of `prefault run` come to. */
 export interface RunFlags extends Flags, PlacementFlags {
-  readonly after?: string;
   readonly lock?: true;
   readonly dryRun?: true;
 }
@@ -39,6 +44,7 @@ export function runCommand(): Command {
     .usage("[options] [FILE...] -- COMMAND...")
     .helpOption("-h, --help", "show this help")
     .argument("[FILE...]", "models, for a command that does not name its own");
+  addAfterFlag(command);
   addRunFlags(command);
   addBudgetFlags(command);
   addPlacementFlags(command);
@@ -51,15 +57,8 @@ export function runCommand(): Command {
 
 function addRunFlags(command: Command): void {
   command
-    .addOption(new Option("--after <URL>", "warm when this URL answers 200").argParser(url))
     .option("--lock", "hold in memory what was warmed, as far as the limit goes")
     .option("--dry-run", "say what would be done and when, and start nothing");
-}
-
-/** Before the command is started: a wrong flag starts nothing. */
-function url(text: string): string {
-  if (/^https?:/.test(text) && URL.canParse(text)) return text;
-  throw new InvalidArgumentError("it must be an http: or https: URL");
 }
 
 /**
