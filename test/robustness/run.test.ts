@@ -225,7 +225,6 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
 
     test.each([
       ["an option cannot be", ["--workers", "99"], /workers/],
-      ["the URL cannot be", ["--after", "ready"], /http: or https: URL, got "ready"/],
       ["the profile is not there", ["--profile", "/nowhere.csv", "--budget", "1M"], /nowhere\.csv/],
     ])("when %s", async (_, own, why) => {
       const running = run({ own });
