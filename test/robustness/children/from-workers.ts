@@ -13,10 +13,17 @@ interface Argument {
 
 const { path, rounds } = JSON.parse(process.argv[2] ?? "") as Argument;
 
-/** A script, which a thread made of text has to be. */
+/**
+ * A script, which a thread made of text has to be.
+ *
+ * It loads koffi first: a thread that is ended while koffi's addon is loaded takes the process with it ("FATAL
+ * ERROR: Error::ThrowAsJavaScriptException napi_throw"), whoever loads it.
+ */
 const SOURCE = `
   const { parentPort, workerData } = require("node:worker_threads");
-  import("prefault").then(async ({ prefault }) => {
+  import("koffi").then(async () => {
+    parentPort.postMessage("loaded");
+    const { prefault } = await import("prefault");
     const { error, ran } = await prefault([{ path: workerData }], { log() {}, gate: "always" });
     parentPort.postMessage(error?.code ?? (ran ? "done" : "skipped"));
   });
@@ -34,11 +41,11 @@ function traces() {
 async function sweep(ends: boolean): Promise<string> {
   const worker = new Worker(SOURCE, { eval: true, workerData: path });
   let said = "ended";
-  worker.once("message", (outcome: string) => {
-    said = outcome;
-  });
   const exited = once(worker, "exit");
-  if (ends) setTimeout(() => worker.terminate(), Math.random() * 150);
+  worker.on("message", (outcome: string) => {
+    if (outcome !== "loaded") said = outcome;
+    else if (ends) setTimeout(() => worker.terminate(), Math.random() * 100);
+  });
   await exited;
   return said;
 }
