@@ -68,3 +68,14 @@ export function abortable<T>(
 export function closed(signal: AbortSignal | undefined, closing: Promise<void>): Promise<void> {
   return signal?.aborted ? abandon(closing) : closing;
 }
+
+/** Aborts a controller when a signal fires, with its reason. @returns stops listening to the signal */
+export function abortWith(
+  controller: AbortController,
+  signal: AbortSignal | undefined,
+): () => void {
+  const onAbort = () => controller.abort(signal?.reason);
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return () => signal?.removeEventListener("abort", onAbort);
+}

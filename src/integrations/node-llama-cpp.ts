@@ -4,6 +4,7 @@
  * @module prefault/node-llama-cpp
  */
 import { availableParallelism } from "node:os";
+import { abortWith } from "../abortable.ts";
 import { guarded } from "../guarded.ts";
 import { type PrefaultOptions, resolveOptions } from "../options.ts";
 import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
@@ -84,9 +85,7 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
     : options;
 
   const stop = new AbortController();
-  const onAbort = () => stop.abort(loadSignal?.reason);
-  if (loadSignal?.aborted) onAbort();
-  loadSignal?.addEventListener("abort", onAbort, { once: true });
+  const release = abortWith(stop, loadSignal);
 
   const loading = (async () => load(merged))();
   const sweep = sweepBeside(options, loading, guarded(onReport), {
@@ -98,7 +97,7 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
     signal: stop.signal,
     onProgress: ({ bytesDone, bytesTotal }) => progress.swept(bytesDone / bytesTotal),
   });
-  void sweep.over.finally(() => loadSignal?.removeEventListener("abort", onAbort));
+  void sweep.over.finally(release);
 
   try {
     const loaded = await loading;

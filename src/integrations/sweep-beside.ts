@@ -1,3 +1,4 @@
+import { abortWith } from "../abortable.ts";
 import { asPrefaultError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
 import { fillBeside } from "../keep/fill-beside.ts";
@@ -133,9 +134,7 @@ async function sweepUntilLoaded(
 ): Promise<PrefaultReport> {
   const { signal, log } = how;
   const either = new AbortController();
-  const onAbort = () => either.abort(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
+  const release = abortWith(either, signal);
   loading.then(
     () => either.abort(LOADED),
     () => {},
@@ -149,7 +148,7 @@ async function sweepUntilLoaded(
     return (await fillBeside(task, how.log)).reports;
   });
   const seconds = (performance.now() - started) / 1000;
-  signal.removeEventListener("abort", onAbort);
+  release();
   if (swept.error?.cause !== LOADED) {
     lines.forEach(log);
     return swept;

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { abortWith } from "../abortable.ts";
 import { readBytesOf } from "../beside/activity.ts";
 import { processTree } from "../hold/process-tree.ts";
 import { Calm } from "../memory/calm.ts";
@@ -35,9 +36,7 @@ export async function whileIdle<Result>(
   task: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result | null> {
   const stop = new AbortController();
-  const onAbort = () => stop.abort(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
+  const release = abortWith(stop, signal);
   const busy = new Error("the engine reads");
   const watching = engine === null ? undefined : watch(engine, () => stop.abort(busy));
   try {
@@ -47,7 +46,7 @@ export async function whileIdle<Result>(
     throw error;
   } finally {
     clearInterval(watching);
-    signal.removeEventListener("abort", onAbort);
+    release();
   }
 }
 

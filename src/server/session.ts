@@ -1,3 +1,4 @@
+import { abortWith } from "../abortable.ts";
 import { asPrefaultError } from "../errors.ts";
 import { EVERY_MS } from "../keep/keep-warm.ts";
 import { type KeepTask, KeptSet } from "../keep/kept-set.ts";
@@ -35,9 +36,7 @@ export interface ServerSession extends AsyncDisposable {
 export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions): ServerSession {
   const stop = new AbortController();
   const { signal } = stop;
-  const onAbort = () => stop.abort(given.signal?.reason);
-  if (given.signal?.aborted) onAbort();
-  given.signal?.addEventListener("abort", onAbort, { once: true });
+  const release = abortWith(stop, given.signal);
 
   const { after: _after, lock = false, profile, ...others } = given;
   const write = logOf(given);
@@ -90,7 +89,7 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
 
   async function close(): Promise<void> {
     stop.abort();
-    given.signal?.removeEventListener("abort", onAbort);
+    release();
     await report;
     await recording;
     await dropping;
