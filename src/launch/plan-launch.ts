@@ -53,6 +53,28 @@ export async function planLaunch(
   return { launch, plans, failures, notes };
 }
 
+/**
+ * Plans what a command loads. A script does not say it: of a line that cannot be read, the files that were given
+ * for it are planned by themselves.
+ *
+ * @throws {@link PrefaultError} as {@link planLaunch}, when no files were given, and what `planFiles` throws
+ */
+export async function planCommand(
+  line: readonly string[],
+  context: LaunchContext,
+  engine: PassName | undefined,
+  planFiles: (files: readonly string[]) => Promise<PlannedModels>,
+): Promise<PlannedModels & { readonly launch?: Launch }> {
+  const { operands = [] } = context;
+  try {
+    return await planLaunch(line, context, engine);
+  } catch (error) {
+    const isUnknown = PrefaultError.is(error) && error.code === "PREFAULT_INVALID_OPTION";
+    if (operands.length === 0 || !isUnknown) throw error;
+    return planFiles(operands);
+  }
+}
+
 /** A tensor that two parts leave on the CPU is warmed once. */
 function withoutPlanned({ model, runs }: ModelPlan, planned: Set<string>) {
   const identities = model.files.map(({ identity, path }) => identity ?? path);

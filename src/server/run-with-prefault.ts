@@ -1,7 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
-import { PrefaultError } from "../errors.ts";
-import { planLaunch } from "../launch/index.ts";
+import { planCommand } from "../launch/index.ts";
 import { openModels } from "../model/open-models.ts";
 import { type LlamaPlacement, type PassName, planEach, planPass } from "../passes/index.ts";
 import type { ServerOptions } from "./options.ts";
@@ -46,17 +45,12 @@ export async function runWithPrefault(
   const session = warmBeside(
     {
       pid: child.pid ?? -1,
-      async plan(signal) {
+      plan(signal) {
         const context = { env, ...(placement && { placement }), operands: files, signal };
-        try {
-          return await planLaunch([command, ...args], context, engine);
-        } catch (error) {
-          // A script does not say what it loads; the files do.
-          const isUnknown = PrefaultError.is(error) && error.code === "PREFAULT_INVALID_OPTION";
-          if (files.length === 0 || !isUnknown) throw error;
-          const opened = await openModels(files, { signal });
+        return planCommand([command, ...args], context, engine, async (given) => {
+          const opened = await openModels(given, { signal });
           return planEach(opened, async (model) => planPass(model, placement, engine));
-        }
+        });
       },
     },
     options,

@@ -1,5 +1,4 @@
-import { PrefaultError } from "../../errors.ts";
-import { planLaunch } from "../../launch/index.ts";
+import { planCommand } from "../../launch/index.ts";
 import type { ServerOptions } from "../../server/options.ts";
 import type { PlannedCommand } from "../../server/prepare.ts";
 import { budgetOptions } from "../budget.ts";
@@ -13,15 +12,8 @@ export async function planRun(
   signal: AbortSignal,
 ): Promise<PlannedCommand> {
   const operands = flags.model === undefined ? files : [...files, flags.model];
-  try {
-    const context = { env: process.env, placement: placementOf(flags), operands, signal };
-    return await planLaunch(line, context, flags.engine);
-  } catch (error) {
-    // A script does not say what it loads; the files do.
-    const isUnknown = PrefaultError.is(error) && error.code === "PREFAULT_INVALID_OPTION";
-    if (operands.length === 0 || !isUnknown) throw error;
-    return planOperands(operands, flags, signal);
-  }
+  const context = { env: process.env, placement: placementOf(flags), operands, signal };
+  return planCommand(line, context, flags.engine, (given) => planOperands(given, flags, signal));
 }
 
 /** The flags as the session's options. */
