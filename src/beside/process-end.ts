@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { processStat } from "../hold/process-stat.ts";
 
 /** Between two looks whether a process still runs; one takes some microseconds. */
 const LOOK_MS = 1000;
@@ -14,12 +14,10 @@ export async function untilEnded(pid: number, signal: AbortSignal): Promise<void
 
 /**
  * When a process was started, since its number is given to another one later; `null` for one that has ended,
- * also where nobody has asked for its status yet. Field 3 is the state, 22 the start (proc_pid_stat(5)).
+ * also where nobody has asked for its status yet. Field 3 is the state, 22 the start.
  */
 async function startOf(pid: number): Promise<string | null> {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  // The name may have spaces and parentheses.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const fields = await processStat(pid);
   const [state = "Z"] = fields;
-  return text === "" || state === "Z" || state === "X" ? null : (fields[22 - 3] ?? null);
+  return state === "Z" || state === "X" ? null : (fields[22 - 3] ?? null);
 }

@@ -1,5 +1,6 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { processStat } from "./process-stat.ts";
 
 /**
  * A process and all that it started, directly or not; only itself where the system has no `/proc`.
@@ -21,9 +22,7 @@ export async function processTree(pid: number, root = "/"): Promise<number[]> {
   return tree;
 }
 
-/** `1234 (name) S 1 …`; the name may have spaces and parentheses (proc_pid_stat(5)). */
 async function parentOf(pid: string, root: string): Promise<number | undefined> {
-  const text = await readFile(join(root, "proc", pid, "stat"), "utf8").catch(() => "");
-  const [, parent] = /^\S+ (\d+)/.exec(text.slice(text.lastIndexOf(")") + 2)) ?? [];
-  return parent === undefined ? undefined : Number(parent);
+  const [, parent = ""] = await processStat(pid, root);
+  return /^\d+$/.test(parent) ? Number(parent) : undefined;
 }

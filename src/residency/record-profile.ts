@@ -10,7 +10,7 @@ import { expectPath, signalOf } from "../options.ts";
 import { ExpertWatch, type LayerResidency } from "./expert-residency.ts";
 
 /** Thirty seconds: an engine that decodes replaces about a tenth of its experts in that time. */
-const EVERY_MS = 30_000;
+export const EVERY_MS = 30_000;
 
 export interface RecordOptions {
   /** Milliseconds between two looks. @defaultValue `30_000` */

@@ -11,10 +11,7 @@ import { readProfile } from "../experts/read-profile.ts";
 import { mergeProfiles } from "../experts/record.ts";
 import type { Model, Tensor } from "../model/model.ts";
 import type { ModelPlan } from "../passes/index.ts";
-import { recordProfile } from "../residency/record-profile.ts";
-
-/** Looks so often; the first look waits as long, since a look right after a load shows the load. */
-const EVERY_MS = 30_000;
+import { EVERY_MS, recordProfile } from "../residency/record-profile.ts";
 
 /** What was seen is written so often. */
 const WRITE_MS = 600_000;
@@ -78,6 +75,7 @@ export class AutoProfile {
    */
   async record(signal: AbortSignal, everyMs = EVERY_MS): Promise<void> {
     let known = this.profile === undefined ? undefined : scaled(this.profile, OLD_WEIGHT);
+    // A look right after a load shows the load.
     await sleep(everyMs, undefined, { signal }).catch(() => {});
     while (!signal.aborted) {
       const options = { tensors: this.#tensors, everyMs, forMs: WRITE_MS, signal };
