@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { readProfile } from "prefault";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type BudgetModel, writeBudgetModel, writeCsvProfile } from "../helpers/budget-model.ts";
-import { prefault, start } from "./cli-process.ts";
+import { json, prefault, start } from "./cli-process.ts";
 
 const MIB = 1024 ** 2;
 
@@ -21,12 +21,6 @@ beforeAll(async () => {
   writeCsvProfile(at("profile.csv"), model, 1.2, 0);
 });
 afterAll(() => rm(folder, { recursive: true }));
-
-async function json(args: readonly string[]) {
-  const { code, stdout, stderr } = await prefault([...args, "--json"]);
-  if (stdout === "") throw new Error(`exit ${code}: ${stderr}`);
-  return { code, stderr, document: JSON.parse(stdout) };
-}
 
 describe("--budget", () => {
   it.each([

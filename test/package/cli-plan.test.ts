@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type WrittenModel, writeSyntheticModel } from "../models/synthetic-model.ts";
-import { prefault } from "./cli-process.ts";
+import { document, prefault } from "./cli-process.ts";
 
 let folder: string;
 let moe: string;
@@ -18,14 +18,6 @@ beforeAll(async () => {
   shards = (await writeSyntheticModel(split)).paths;
 });
 afterAll(() => rm(folder, { recursive: true }));
-
-/** The one document on stdout of a run that succeeded. */
-async function document(...args: string[]) {
-  const { code, stdout, stderr } = await prefault([...args, "--json"]);
-  expect(stderr.replace(/^\[.*\] Pre-fault.*\n/gm, "")).toBe("");
-  expect(code).toBe(0);
-  return JSON.parse(stdout);
-}
 
 describe("plan", () => {
   it("lists every byte of the file when nothing is placed", async () => {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { expect } from "vitest";
 import {
   type ChildOptions,
   type Ended,
@@ -17,4 +18,19 @@ export function start(args: readonly string[], options?: ChildOptions): Started 
 
 export function prefault(args: readonly string[], options?: ChildOptions): Promise<Ended> {
   return start(args, options).ended;
+}
+
+/** The one document on stdout of a run that succeeded. */
+export async function document(...args: string[]) {
+  const { code, stdout, stderr } = await prefault([...args, "--json"]);
+  expect(stderr.replace(/^\[.*\] Pre-fault.*\n/gm, "")).toBe("");
+  expect(code).toBe(0);
+  return JSON.parse(stdout);
+}
+
+/** The document on stdout, whatever the exit status. */
+export async function json(args: readonly string[]) {
+  const { code, stdout, stderr } = await prefault([...args, "--json"]);
+  if (stdout === "") throw new Error(`exit ${code}: ${stderr}`);
+  return { code, stderr, document: JSON.parse(stdout) };
 }

@@ -6,7 +6,7 @@ import { openModel } from "prefault";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type BudgetModel, writeBudgetModel, writeCsvProfile } from "../helpers/budget-model.ts";
 import { type CountedTensor, oldImatrix, writeImatrix } from "../models/imatrix.ts";
-import { prefault } from "./cli-process.ts";
+import { json, prefault } from "./cli-process.ts";
 
 let folder: string;
 let model: BudgetModel;
@@ -18,12 +18,6 @@ beforeAll(async () => {
   writeCsvProfile(at("profile.csv"), model, 1.2, 0);
 });
 afterAll(() => rm(folder, { recursive: true }));
-
-async function json(args: readonly string[]) {
-  const { code, stdout, stderr } = await prefault([...args, "--json"]);
-  if (stdout === "") throw new Error(`exit ${code}: ${stderr}`);
-  return { code, stderr, document: JSON.parse(stdout) };
-}
 
 describe("a profile of", () => {
   /** As `llama-imatrix` counts them: of the routed tensors of a model. */

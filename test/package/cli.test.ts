@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
 import { type WrittenModel, writeSyntheticModel } from "../models/synthetic-model.ts";
-import { prefault } from "./cli-process.ts";
+import { document, prefault } from "./cli-process.ts";
 
 type Residency = { bytes: number; residentBytes: number };
 
@@ -24,14 +24,6 @@ beforeAll(async () => {
   shards = (await writeSyntheticModel(split)).paths;
 });
 afterAll(() => rm(folder, { recursive: true }));
-
-/** The one document on stdout of a run that succeeded. */
-async function document(...args: string[]) {
-  const { code, stdout, stderr } = await prefault([...args, "--json"]);
-  expect(stderr.replace(/^\[.*\] Pre-fault.*\n/gm, "")).toBe("");
-  expect(code).toBe(0);
-  return JSON.parse(stdout);
-}
 
 describe("what it says about itself", () => {
   it("helps, with examples and the kill switch", async () => {
