@@ -4,6 +4,7 @@ const NEXT_CHUNK = 16 / 4;
 const LARGE_FOLIOS = 20 / 4;
 const WORKERS = 24 / 4;
 const SMALL_FOLIOS = 28 / 4;
+const EARLY_CHUNKS = 32 / 4;
 
 /**
  * After so many batches in small folios the sweep assumes small folios for the rest. Fewer are not enough:
@@ -22,6 +23,7 @@ const ENOUGH_SMALL = 8;
  *   +20  u32  large folios  0 not known yet, 1 no, 2 yes
  *   +24  u32  workers       workers that run now
  *   +28  u32  small folios  batches found in small folios
+ *   +32  u32  early chunks  those of them that were taken before workers had started
  * ```
  *
  * Cancelling reaches the kernels in every arena of the sweep, and the progress includes theirs.
@@ -56,9 +58,15 @@ export class SweepControl extends ArenaControl {
     return Atomics.add(this.words, NEXT_CHUNK, 1);
   }
 
+  /** The same for what reads until workers have started. */
+  takeChunkEarly(): number {
+    Atomics.add(this.words, EARLY_CHUNKS, 1);
+    return this.takeChunk();
+  }
+
   /** Whether any worker has taken a chunk. */
   get hasBegun(): boolean {
-    return Atomics.load(this.words, NEXT_CHUNK) > 0;
+    return Atomics.load(this.words, NEXT_CHUNK) > Atomics.load(this.words, EARLY_CHUNKS);
   }
 
   /** Workers that have begun and not ended. */

@@ -23,22 +23,28 @@ export class ChunkWork {
   readonly #watch: Pick<MemoryWatch, "look" | "filled">;
   readonly #chunks: RangeTable;
   readonly #done: DoneChunks;
+  readonly #goesOn: (() => boolean) | undefined;
 
+  /** @param goesOn asked before each chunk, by who reads only until workers have started */
   constructor(
     task: WorkerTask,
     control: SweepControl,
     watch: Pick<MemoryWatch, "look" | "filled">,
+    goesOn?: () => boolean,
   ) {
     this.#task = task;
     this.#control = control;
     this.#watch = watch;
+    this.#goesOn = goesOn;
     this.#chunks = new RangeTable(task.chunks);
     this.#done = new DoneChunks(task.done);
   }
 
   /** @returns `null` when there is none left, the sweep was cancelled, or memory is short */
   take(): TakenChunk | null {
-    const index = this.#control.takeChunk();
+    if (this.#goesOn?.() === false) return null;
+    const isEarly = this.#goesOn !== undefined;
+    const index = isEarly ? this.#control.takeChunkEarly() : this.#control.takeChunk();
     if (index >= this.#chunks.length || this.#control.cancelled) return null;
     const chunk = locateChunk(this.#task.extents, this.#chunks.at(index));
     const file = this.#task.files[chunk.file];

@@ -23,12 +23,14 @@ const READ_BYTES = 1024 ** 2;
 
 /**
  * Does without worker threads what a worker does with the `read` strategy: reads on libuv's threads, while
- * the event loop runs. For a process that cannot start a worker thread, and for a fill that is over before
- * one has started.
+ * the event loop runs. For a process that cannot start a worker thread, and until they have started.
+ *
+ * @param goesOn asked before each chunk, where worker threads start meanwhile
  */
 export async function readWithoutWorkers(
   task: WorkerTask,
   shim: Shim,
+  goesOn?: () => boolean,
   room = new CgroupRoom(),
 ): Promise<WorkerResult> {
   const control = new SweepControl(task.control);
@@ -37,7 +39,7 @@ export async function readWithoutWorkers(
   try {
     const readers = Array.from({ length: AT_ONCE }, () => {
       const watch = new MemoryWatch(task.files, shim, control, task.reserve, room);
-      return readChunks(task, control, shim, watch);
+      return readChunks(task, control, shim, watch, goesOn);
     });
     // Waits for all of them, so that none reads on after the files are closed.
     const settled = await Promise.allSettled(readers);
@@ -57,8 +59,9 @@ async function readChunks(
   control: SweepControl,
   shim: Shim,
   watch: MemoryWatch,
+  goesOn?: () => boolean,
 ): Promise<readonly FailureReport[]> {
-  const work = new ChunkWork(task, control, watch);
+  const work = new ChunkWork(task, control, watch, goesOn);
   const buffer = new Uint8Array(READ_BYTES);
   const how = { keepGoing: task.keepGoing, pageBytes: shim.pageBytes };
   for (let taken = work.take(); taken !== null; taken = work.take()) {

@@ -5,6 +5,7 @@ import { SweepControl } from "../control/sweep-control.ts";
 import { abortError } from "../errors.ts";
 import { adviseFolioFaults } from "../fill/folio-faults.ts";
 import { earlyPopulate } from "./early-populate.ts";
+import { earlyRead } from "./early-read.ts";
 import type { SweepJob } from "./job.ts";
 import { MOST_WORKERS, openPool, WorkerNotStarted, type WorkerPool } from "./pool.ts";
 import { readWithoutWorkers } from "./read-without-workers.ts";
@@ -60,12 +61,14 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   );
   adviseFolioFaults(task, "random", shim);
   const early = earlyPopulate(job, control, shim);
+  const reading = earlyRead(job, task, threads, control, shim);
+  const earlyOver = Promise.allSettled([early?.over, reading]);
   let pool: WorkerPool | null = null;
   try {
     if (threads > 0) pool = await openPool(job.workerUrl);
   } catch (error) {
     control.cancel();
-    await early?.over;
+    await earlyOver;
     throw error;
   }
 
@@ -85,8 +88,10 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   let isReleased = false;
   let residentBytes: readonly (number | null)[] | null = null;
   const released = running.then(async () => {
+    // What reads early does not go on in place of workers that could not be started.
+    if (!control.hasBegun) control.cancel();
+    await Promise.all([earlyOver, pool?.ended()]);
     stopProgress();
-    await Promise.all([early?.over, pool?.ended()]);
     control.releaseArenas();
     if (!control.cancelled && job.mapping?.views !== undefined) {
       residentBytes = await job.mapping.views.residentBytes().catch(() => null);
@@ -122,11 +127,12 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
       }
       await released;
       const results = resultsOf(await running, control);
+      const read = await reading;
       return {
         chunks: job.chunks.length,
         workers: pool === null ? 0 : results.length,
         residentBytes,
-        ...summary(results, control, early),
+        ...summary(read === null ? results : [...results, read], control, early),
       };
     } finally {
       signal.unwatch();

@@ -46,7 +46,7 @@ onLinux("reading without workers", () => {
         signal: undefined,
         onProgress: undefined,
       });
-      const { failures } = await readWithoutWorkers(task, shim, room);
+      const { failures } = await readWithoutWorkers(task, shim, undefined, room);
       const done = new DoneChunks(task.done).count;
       return { failures, done, isCancelled: new SweepControl(task.control).cancelled };
     } finally {
