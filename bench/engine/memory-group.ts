@@ -1,30 +1,29 @@
-import { existsSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { makeMemoryCgroup } from "../../test/helpers/memory-cgroup.ts";
+import { type MemoryCgroup, makeMemoryCgroup } from "../../test/helpers/memory-cgroup.ts";
 
 /** A memory cgroup with a limit, of either version. */
 export class MemoryGroup {
   readonly limitBytes: number;
-  readonly #folder: string;
+  readonly #group: MemoryCgroup;
 
   /** @throws Error that says why there can be none */
   constructor(limitBytes: number) {
     const made = makeMemoryCgroup(limitBytes);
     if (typeof made === "string") throw new Error(made);
-    this.#folder = made.folder;
+    this.#group = made;
     this.limitBytes = limitBytes;
   }
 
   /** What a process writes its number to in order to join. */
   get procs(): string {
-    return join(this.#folder, "cgroup.procs");
+    return join(this.#group.folder, "cgroup.procs");
   }
 
   /** Page cache included. */
   get usedBytes(): number {
     const file = this.#isV2 ? "memory.current" : "memory.usage_in_bytes";
-    return Number(readFileSync(join(this.#folder, file), "utf8"));
+    return Number(readFileSync(join(this.#group.folder, file), "utf8"));
   }
 
   /**
@@ -36,7 +35,7 @@ export class MemoryGroup {
     const excess = this.usedBytes - bytes;
     if (excess <= 0) return true;
     try {
-      if (this.#isV2) writeFileSync(join(this.#folder, "memory.reclaim"), String(excess));
+      if (this.#isV2) writeFileSync(join(this.#group.folder, "memory.reclaim"), String(excess));
       // The first version has no such file; a limit that is lowered reclaims what lies above it.
       else this.#lowerLimit(bytes);
     } catch {
@@ -45,25 +44,17 @@ export class MemoryGroup {
     return this.usedBytes <= bytes * 1.02;
   }
 
-  /** Removes it once its last process is gone. */
-  async remove(): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        rmdirSync(this.#folder);
-        return;
-      } catch (error) {
-        if (attempt === 100) throw error;
-        await sleep(50);
-      }
-    }
+  /** Ends what still runs in it, and removes it. */
+  remove(): Promise<void> {
+    return this.#group.remove();
   }
 
   get #isV2(): boolean {
-    return existsSync(join(this.#folder, "memory.max"));
+    return existsSync(join(this.#group.folder, "memory.max"));
   }
 
   #lowerLimit(bytes: number): void {
-    const limit = join(this.#folder, "memory.limit_in_bytes");
+    const limit = join(this.#group.folder, "memory.limit_in_bytes");
     try {
       writeFileSync(limit, String(Math.floor(bytes)));
     } finally {

@@ -71,7 +71,9 @@ export async function makeRoom(
     const room = (by: RoomBy): Room => {
       return { by, wantedBytes, freedBytes: Math.max(0, free() - before), refusals };
     };
-    if (wantedBytes === 0 || isEnough()) return room("free memory");
+    if (wantedBytes === 0 || isEnough()) {
+      return { by: "free memory", wantedBytes, freedBytes: 0, refusals };
+    }
     await pageOut(pid, plan, shim, { keepsRanges: true, isEnough, signal }).catch(keep(refusals));
     // The kernel passes over a large folio of which a part is kept: with slices of experts, over nearly all.
     if (!isEnough() && refusals.length === 0) {

@@ -73,7 +73,7 @@ describe.skipIf(process.platform !== "linux")("in a memory cgroup smaller than t
       expect(child).toMatchObject({ code: 0, signal: null });
       return parseOutput<{ ran: boolean; reason: string; lines: string[] }>(child);
     } finally {
-      cgroup.remove();
+      await cgroup.remove();
     }
   }
 

@@ -59,7 +59,7 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("in half a model's 
       const ended = JSON.parse(child.stdout) as Ended;
       return { ...ended, cached: cachedBytes(model.paths), limitBytes };
     } finally {
-      cgroup.remove();
+      await cgroup.remove();
     }
   }
 

@@ -43,7 +43,7 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("kept warm in a cgr
         each.kill("SIGKILL");
         await each.ended;
       }
-      made.remove();
+      await made.remove();
     });
     const options = { everyMs: 200, pid: idleEngine() };
     const running = [startScript("keep", { path: model.path, options, statePath }, { cgroup })];

@@ -10,7 +10,7 @@ import {
 } from "../helpers/budget-model.ts";
 import { hasFincore, writeDataFile } from "../helpers/data-file.ts";
 import { fakeRun, freePort } from "../helpers/fake-server.ts";
-import { type MemoryCgroup, makeMemoryCgroup } from "../helpers/memory-cgroup.ts";
+import { makeMemoryCgroup } from "../helpers/memory-cgroup.ts";
 import { evictAll, residentShare } from "../helpers/page-cache.ts";
 import { until } from "../helpers/process-facts.ts";
 import { runProcess } from "../helpers/run-child.ts";
@@ -95,7 +95,8 @@ describe.skipIf(!isRoot || !hasFincore)("a server whose model is larger than its
     const fake = fakeRun(folder, { maps: true });
     onTestFinished(async () => {
       for (const pid of fake.processes()) process.kill(pid, "SIGKILL");
-      await until(() => isRemoved(cgroup), "the group could be removed");
+      await until(() => cgroup.pids().length === 0, "no process was left in the group");
+      await cgroup.remove();
       expect(fake.written()).toEqual([]);
     });
     const stderr = join(fake.cwd, "..", "stderr");
@@ -129,16 +130,6 @@ describe.skipIf(!isRoot || !hasFincore)("a server whose model is larger than its
         expect(await prefault.ended).toMatchObject({ code: 0, signal: null });
       },
     };
-  }
-
-  /** Its processes may be on their way out. */
-  function isRemoved({ remove }: MemoryCgroup): boolean {
-    try {
-      remove();
-      return true;
-    } catch {
-      return false;
-    }
   }
 
   const statusOf = (pid: number, key: string) =>

@@ -49,7 +49,7 @@ describe.skipIf(process.platform !== "linux")("on a machine with", () => {
         const child = await runScript("small-machine", { path, options }, { cgroup: group, env });
         return parseOutput<Ended>(child);
       } finally {
-        cgroup.remove();
+        await cgroup.remove();
       }
     }
 
