@@ -35,6 +35,9 @@ const built = (name: string, groupOrder: number, more: object = {}) => ({
   },
 });
 
+/** Shares one tarball, and one project that has it installed. */
+const packed = { globalSetup: ["test/package/global-setup.ts"] };
+
 /** Two cores are enough for two files at a time that wait for nothing but the processor. */
 const unbuilt = (name: string, groupOrder: number) => ({
   test: {
@@ -51,7 +54,7 @@ const unbuilt = (name: string, groupOrder: number) => ({
  * for, by `npx vitest run --project kernels`.
  */
 const kernels = process.argv.some((argument) => /^(--project=)?kernels$/.test(argument))
-  ? [built("kernels", 7, { hookTimeout: 1_200 * SECOND })]
+  ? [built("kernels", 8, { hookTimeout: 1_200 * SECOND })]
   : [];
 
 /**
@@ -73,7 +76,8 @@ export default defineConfig({
         env: { NODE_OPTIONS: cage },
       }),
       built("robustness", 5),
-      built("package", 6, { globalSetup: ["test/package/global-setup.ts"] }),
+      built("package", 6, packed),
+      built("examples", 7, packed),
       ...kernels,
     ],
   },

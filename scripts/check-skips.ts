@@ -2,7 +2,7 @@
  * Fails when a test was skipped that is not in `test/expected-skips.json`. A machine that lacks
  * something a test needs is otherwise as green as one on which everything was tried.
  *
- *     tsx scripts/check-skips.ts REPORT    the file that vitest's reporter "json" wrote
+ *     tsx scripts/check-skips.ts REPORT...    the files that vitest's reporter "json" wrote
  */
 import { readFileSync } from "node:fs";
 import { relative, sep } from "node:path";
@@ -22,7 +22,8 @@ const readJson = (path: string): unknown => JSON.parse(readFileSync(path, "utf8"
 const expected = readJson(EXPECTED) as Readonly<Record<string, readonly string[]>>;
 const allowed = new Set(Object.values(expected).flat());
 
-const { testResults } = readJson(process.argv[2] ?? "") as Report;
+const reports = process.argv.slice(2).map((path) => readJson(path) as Report);
+const testResults = reports.flatMap((report) => report.testResults);
 const skipped = testResults.flatMap(({ name, assertionResults }) =>
   assertionResults
     .filter(({ status }) => status !== "passed" && status !== "failed")

@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { asCommand, type Command } from "../../examples/electron/src/ipc.ts";
 import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
+import { TSC } from "../package/packed.ts";
+import { runNode } from "../package/run.ts";
 import { electronApp } from "./electron/app.ts";
 import { WarmerProcess } from "./electron/warmer-process.ts";
-import { TSC } from "./packed.ts";
-import { runNode } from "./run.ts";
 
 let app: string;
 let folder: string;

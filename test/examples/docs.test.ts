@@ -12,8 +12,8 @@ import { join } from "node:path";
 import { transform } from "esbuild";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
-import { consumerProject, npmInstall, packedTarball, TSC } from "./packed.ts";
-import { type Ended, ROOT, run, runNode, runOrThrow } from "./run.ts";
+import { consumerProject, npmInstall, packedTarball, TSC } from "../package/packed.ts";
+import { type Ended, ROOT, run, runNode, runOrThrow } from "../package/run.ts";
 import { differences, type Snippet, sessionsOf, snippetsOf } from "./snippets.ts";
 
 const GUIDES = readdirSync(join(ROOT, "docs/guides"))

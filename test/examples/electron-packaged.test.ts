@@ -12,10 +12,10 @@ import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import { looksAtPageCache } from "../helpers/tolerance.ts";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
+import { consumerProject } from "../package/packed.ts";
+import { runNode } from "../package/run.ts";
 import { electronApp, packedResources } from "./electron/app.ts";
 import { WarmerProcess } from "./electron/warmer-process.ts";
-import { consumerProject } from "./packed.ts";
-import { runNode } from "./run.ts";
 
 let model: string;
 beforeAll(async () => {

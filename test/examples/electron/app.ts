@@ -1,8 +1,8 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { inject } from "vitest";
-import { npmInstall, packedTarball } from "../packed.ts";
-import { ROOT, runOrThrow } from "../run.ts";
+import { npmInstall, packedTarball } from "../../package/packed.ts";
+import { ROOT, runOrThrow } from "../../package/run.ts";
 
 /** Where a user's app may well lie. */
 const FOLDER = "Ünïcode apps/Modell wärmen";

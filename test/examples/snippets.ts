@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "./run.ts";
+import { ROOT } from "../package/run.ts";
 
 /** A fenced block of a Markdown page. */
 export interface Snippet {

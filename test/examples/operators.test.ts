@@ -6,9 +6,9 @@ import { beforeAll, describe, expect, inject, it } from "vitest";
 import { parseAllDocuments, parseDocument } from "yaml";
 import manifest from "../../package.json" with { type: "json" };
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
+import { npmInstall, packedTarball, TSC } from "../package/packed.ts";
+import { ROOT, run, runNode, runOrThrow } from "../package/run.ts";
 import { servedBy, startedBy } from "./operators.ts";
-import { npmInstall, packedTarball, TSC } from "./packed.ts";
-import { ROOT, run, runNode, runOrThrow } from "./run.ts";
 
 const EXAMPLES = join(ROOT, "examples");
 const read = (...path: string[]) => readFileSync(join(EXAMPLES, ...path), "utf8");
