@@ -25,7 +25,11 @@ export interface LoadOptions {
   /** The folder whose `node_modules` holds node-llama-cpp. */
   readonly engine: string;
   readonly gpuLayers?: number;
-  /** @defaultValue the number of processors: node-llama-cpp takes four at least, and threads wait by spinning */
+  /**
+   * @defaultValue one processor fewer than there are, at least one: threads wait for each other by spinning,
+   *   and where pages have to be read, the kernel needs a processor as well. One of two cores generated 24 tokens
+   *   in 12 s where two took 14
+   */
   readonly threads?: number;
 }
 
@@ -43,7 +47,12 @@ export interface ModelRequest {
  * @param load stands in for the engine's own, for what runs beside a load
  */
 export async function loadModel(
-  { path, engine: folder, gpuLayers = 0, threads = availableParallelism() }: LoadOptions,
+  {
+    path,
+    engine: folder,
+    gpuLayers = 0,
+    threads = Math.max(1, availableParallelism() - 1),
+  }: LoadOptions,
   load = (llama: { loadModel(request: object): Promise<LoadedModel> }, request: ModelRequest) =>
     llama.loadModel(request),
 ): Promise<LoadedModel> {

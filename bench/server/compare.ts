@@ -11,6 +11,7 @@ import { type Check, type Column, medianOf, ratio, type Table } from "../result.
 import { interleave } from "../rounds.ts";
 
 const PLAIN = "the server as it is";
+const ALL = "the same, with memory for all of the model";
 const RUN = "prefault run";
 const NO_ROOM = "prefault run, where no room can be made";
 const LOCK = "prefault run --lock";
@@ -32,7 +33,8 @@ const LONG_COLUMNS: readonly Column[] = [
 
 /** What the profile is counted from: so many tokens after each of four other prompts. */
 const PROFILED_TOKENS = 60;
-const PROMPT = "a page fault is";
+/** Eight tokens of a tokenizer of bytes: a long prompt uses nearly every expert once, whatever is warm. */
+const PROMPT = "a page";
 const GIB = 1024 ** 3;
 
 /** The context of this server takes less than the default. */
@@ -68,8 +70,10 @@ export async function compareServers(bench: Bench, comparison: Comparison): Prom
   const isLong = tokens > 24;
   // What takes minutes a round is measured only as far as claims go.
   const few = isUniform ? [PLAIN, RUN] : isLong ? [PLAIN, RUN, LOCK] : null;
+  const bytes = statSync(path).size;
   const ways: { name: string; more: Partial<ServerRun> }[] = [
     { name: PLAIN, more: {} },
+    { name: ALL, more: { limitBytes: 2 * bytes } },
     {
       name: RUN,
       more: { launcher: [...launcher, "--"], whenHealthy: isWarm(/experts\] |core only/) },
@@ -105,7 +109,7 @@ export async function compareServers(bench: Bench, comparison: Comparison): Prom
           const ran = await runServer(subjects, {
             model: path,
             engine,
-            limitBytes: Math.floor(statSync(path).size / 2),
+            limitBytes: Math.floor(bytes / 2),
             request: { prompt: PROMPT, tokens },
             ...more,
           });

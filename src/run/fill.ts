@@ -53,7 +53,7 @@ export async function* fill(
   options: ResolvedOptions,
   manner: SweepManner = {},
 ): AsyncGenerator<FillStep> {
-  const work = arrange(subject, before, options, manner);
+  const work = workOf(subject, before, options, manner);
   for (let attempt = subject.choose(options.strategy, options.workers); ; ) {
     try {
       const sweep = await startAttempt(attempt, subject, work, options);
@@ -80,7 +80,7 @@ type Work = Omit<SweepJob, "mapping" | "strategy"> & {
   readonly layout: ReturnType<Subject["layOut"]>;
 };
 
-function arrange(
+function workOf(
   subject: Subject,
   before: Measured,
   options: ResolvedOptions,

@@ -1,29 +1,6 @@
 import { expect, describe as group, it } from "vitest";
 import { describe } from "../../bench/engine/client.ts";
-import { hotSet } from "../../bench/engine/hot-experts.ts";
 import { parseServerOptions } from "../../bench/engine/server-options.ts";
-
-group("hotSet", () => {
-  const slice = (offset: number) => ({ file: 0, offset, byteLength: 10 });
-  const model = {
-    core: [slice(0)],
-    layers: [
-      { layer: 0, experts: [[slice(10)], [slice(20)]] },
-      { layer: 1, experts: [[slice(30)], [slice(40)]] },
-    ],
-  };
-  const weights = [
-    [1, 6],
-    [3, 0],
-  ];
-
-  it("takes the core first, then the experts used most, whatever their layer", () => {
-    const { ranges, byteLength, coverage } = hotSet(model, weights, 35);
-    expect(ranges.map(({ offset }) => offset)).toEqual([0, 20, 30]);
-    expect(byteLength).toBe(30);
-    expect(coverage).toBeCloseTo(0.9);
-  });
-});
 
 group("the server's command line", () => {
   it("takes llama-server's spellings", () => {
