@@ -79,8 +79,8 @@ if (unread > MOST_UNREAD * task.tokens * task.prompts.length) {
   throw new Error(`the page table did not show the experts of ${unread} tokens`);
 }
 const outcome: RoutingOutcome = { experts: layers[0]?.experts.length ?? 0, runs, unread };
-process.stdout.write(`${JSON.stringify(outcome)}\n`);
-process.exit(0);
+// A pipe takes 64 KiB at a time: what is not written yet is lost when the process ends.
+process.stdout.write(`${JSON.stringify(outcome)}\n`, () => process.exit(0));
 
 /**
  * @returns nothing when a layer touched another number of experts than a token uses: the kernel took

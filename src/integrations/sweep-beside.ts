@@ -2,6 +2,7 @@ import { abortWith } from "../abortable.ts";
 import { asPrefaultError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
 import { fillBeside } from "../keep/fill-beside.ts";
+import { mapFilled } from "../keep/map-filled.ts";
 import { disabledReason } from "../kill-switch.ts";
 import type { Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
@@ -118,11 +119,14 @@ async function isPart(target: Target, how: SweepOptions): Promise<boolean> {
   }
 }
 
-/** Fills what fits of a model that this process has loaded. */
+/** Fills what fits of a model that this process has loaded, and maps it where the engine did. */
 function fillPart(target: Target, how: SweepOptions): Promise<PrefaultReport> {
   return reporting(how, async (options) => {
     const task = { target, options, reader: process.pid };
-    return (await fillBeside(task, how.log)).reports;
+    const { reports, runs } = await fillBeside(task, how.log);
+    // Without this the engine takes the faults itself.
+    await mapFilled(runs, options).catch(() => {});
+    return reports;
   });
 }
 

@@ -9,6 +9,7 @@ import type { PrefaultReport } from "../run/report.ts";
 import type { FilesRun } from "../target/run.ts";
 import { fileRegions, type Target } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
+import { withoutUnranked } from "./unranked.ts";
 
 /** What is filled, and for whom. */
 export interface FillTask {
@@ -46,7 +47,8 @@ export async function fillBeside(
   let room: Room | null = null;
   const fill = async (how: ResolvedOptions) => {
     const files = new FileSet();
-    const arranged = await openTarget(target, how, files);
+    const opened = await openTarget(target, how, files);
+    const arranged = reader === null ? opened : await withoutUnranked(opened, how, files);
     if (room === null && reader !== null && isPartial(arranged)) {
       const { signal } = how;
       room = await makeRoom(reader, fileRegions(arranged.runs), { files, signal }).catch(
@@ -60,9 +62,8 @@ export async function fillBeside(
     const all = [...arranged.failures, ...failures];
     const beside = loader === null || isPartial(arranged) ? null : await Turns.start(loader);
     const manner = beside === null ? {} : { mayRead: beside.mayRead };
-    const opened = { ...arranged, failures: all };
     const manners = arranged.runs.map(() => manner);
-    const reports = await executeTarget(opened, how, files, manners);
+    const reports = await executeTarget({ ...arranged, failures: all }, how, files, manners);
     beside?.stop();
     return { reports, runs: filledRuns(arranged, reports), budgetBytes: arranged.budgetBytes };
   };

@@ -125,14 +125,14 @@ function skippedRun(run: FilesRun, skipped: string): FilesRun {
 function expertsRun(
   run: FilesRun,
   { model }: RunSource,
-  { selection, experts }: ReturnType<typeof planExperts>,
+  { selection, experts, verdict: { worth } }: ReturnType<typeof planExperts>,
 ): FilesRun {
   const regions = Array.from(slicesOf(selection), ({ tensor, file, offset, byteLength }) => {
     const { path = "", identity } = model.files[file] ?? {};
     return { path, identity, offset, byteLength, tensor, reason: "routed experts by the budget" };
   });
   const { bytes: plannedBytes, leftOutBytes } = selection;
-  return { ...run, regions, isExact: true, choice: { plannedBytes, leftOutBytes, experts } };
+  return { ...run, regions, isExact: true, choice: { plannedBytes, leftOutBytes, experts, worth } };
 }
 
 function coreRun(run: FilesRun, left: number, pageBytes: number) {

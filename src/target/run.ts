@@ -1,6 +1,7 @@
 import type { Layout } from "../arena/layout.ts";
 import type { Mapping } from "../arena/mapping.ts";
 import type { ExpertCounts } from "../experts/plan-experts.ts";
+import type { Worth } from "../experts/verdict.ts";
 import type { FileSet } from "../file/file-set.ts";
 import type { Gate } from "../gate.ts";
 import type { Reserve } from "../memory/reserve-watch.ts";
@@ -47,6 +48,8 @@ export interface RunChoice {
   /** Bytes of the run that do not fit. */
   readonly leftOutBytes: number;
   readonly experts?: ExpertCounts;
+  /** Whether a profile ranks the experts so that it pays to choose among them. */
+  readonly worth?: Worth;
 }
 
 /** Memory that somebody else mapped, filled in place. */

@@ -1,9 +1,12 @@
+import { statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { residency } from "prefault";
 import { withPrefault } from "prefault/node-llama-cpp";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { mapForeign } from "../fixtures/foreign-mapping.ts";
 import { coldModels, loaded, watched } from "../helpers/load-beside.ts";
 import { descriptorsOf } from "../helpers/open-descriptors.ts";
+import { mappedInTables } from "../helpers/private-memory.ts";
 import { mappingsOf, until } from "../helpers/process-facts.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
@@ -41,6 +44,18 @@ describe.skipIf(process.platform !== "linux")("a load of a model", () => {
       expect(residentBytes).toBeGreaterThan(mostOf(reports[0]?.bytes ?? 0));
       expect(residentBytes).toBeLessThanOrEqual(BUDGET);
       expect(log.join()).toMatch(/\[node-llama-cpp\] Pre-faulted 0\.0\d GiB/);
+    });
+
+    test("maps it where the engine did, so that its first access is no fault", async () => {
+      const modelPath = await coldModel("part-mapped");
+      const { how, reports } = partly();
+      const load = async () => {
+        const { unmap } = mapForeign(modelPath, statSync(modelPath).size);
+        onTestFinished(unmap);
+        return loaded;
+      };
+      await withPrefault({ modelPath, gpuLayers: 0 }, load, how);
+      expect(mappedInTables(modelPath)).toBeGreaterThan(mostOf(reports[0]?.bytes ?? 0));
     });
 
     test("fails with the load's own error, and fills nothing", async () => {

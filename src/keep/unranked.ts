@@ -1,0 +1,57 @@
+import { loadShim } from "../../shims/index.ts";
+import type { FileSet } from "../file/file-set.ts";
+import type { ResolvedOptions } from "../options.ts";
+import { planRegions } from "../plan/plan.ts";
+import { residentBytes } from "../residency/count.ts";
+import type { ArrangedTarget } from "../run/arrange.ts";
+import { isExperts } from "../run/choose.ts";
+import type { Run, RunSource } from "../target/run.ts";
+import { tensorRegion } from "../target/target.ts";
+
+/**
+ * Skips experts where as many bytes of others are resident already, as after an engine has read its model, and no
+ * profile says that those in their place are used more often: filling would cost its seconds and gain nothing.
+ *
+ * @param files open, and left open
+ */
+export async function withoutUnranked(
+  arranged: ArrangedTarget,
+  { profile, signal }: ResolvedOptions,
+  files: FileSet,
+): Promise<ArrangedTarget> {
+  const runs = arranged.runs.map(async (run): Promise<Run> => {
+    if (!isExperts(run) || run.skipped !== undefined || run.source === undefined) return run;
+    const { worth, plannedBytes = 0, leftOutBytes = 0 } = run.choice ?? {};
+    const isFlat = worth === "worth little";
+    if (leftOutBytes === 0 || (profile !== undefined && !isFlat)) return run;
+    const resident = await residentOf(run.source, files, signal);
+    if (resident === null || resident < plannedBytes) return run;
+    const why = isFlat
+      ? "all experts are used about equally often"
+      : "no profile ranks the experts";
+    return { ...run, skipped: `skipped: ${why}, and as many others are resident` };
+  });
+  return { ...arranged, runs: await Promise.all(runs) };
+}
+
+/** Bytes of a model's tensors that are resident; `null` where the system does not say. */
+async function residentOf(
+  { model, tensors }: RunSource,
+  files: FileSet,
+  signal: AbortSignal | undefined,
+): Promise<number | null> {
+  const shim = await loadShim();
+  const regions = tensors.map((tensor) => tensorRegion(model, tensor));
+  const plan = await planRegions(regions, shim, files);
+  try {
+    let bytes = 0;
+    for (const { file, ranges } of plan.files) {
+      const resident = await residentBytes(shim, file, ranges, signal);
+      if (resident === null) return null;
+      bytes += resident;
+    }
+    return bytes;
+  } finally {
+    await plan.close();
+  }
+}
