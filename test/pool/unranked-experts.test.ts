@@ -1,0 +1,60 @@
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { evict } from "prefault";
+import { withPrefault } from "prefault/node-llama-cpp";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type BudgetModel, writeBudgetModel, writeCsvProfile } from "../helpers/budget-model.ts";
+import { loaded, watched } from "../helpers/load-beside.ts";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { looksAtPageCache } from "../helpers/tolerance.ts";
+
+// The load is played by reading the file, or by not reading it.
+describe.skipIf(process.platform !== "linux")("experts within a budget, after a load", () => {
+  const folder = temporaryFolder();
+  let model: BudgetModel;
+
+  beforeAll(async () => {
+    model = await writeBudgetModel(join(folder, "model.gguf"));
+  });
+
+  async function load(reads: boolean, skew: number | null) {
+    const { path } = model;
+    await evict(path);
+    const { how, reported } = watched();
+    const profile = join(folder, `${skew}.csv`);
+    if (skew !== null) writeCsvProfile(profile, model, skew, 1);
+    await withPrefault(
+      { modelPath: path, gpuLayers: 0 },
+      async () => {
+        if (reads) readFileSync(path);
+        return loaded;
+      },
+      { ...how, budget: statSync(path).size / 2, ...(skew !== null && { profile }) },
+    );
+    const [report] = await reported();
+    const [core, experts] = report?.runs ?? [];
+    expect(core).toMatchObject({ ran: true });
+    expect(experts?.error).toBeUndefined();
+    return experts;
+  }
+
+  test("are left as they are where it read them and no profile ranks them", async () => {
+    const reason = "skipped: no profile ranks the experts, and as many others are resident";
+    expect(await load(true, null)).toMatchObject({ ran: false, reason });
+  });
+
+  test("are left as they are where it read them and a profile is flat", async () => {
+    const reason = /^skipped: all experts are used about equally often, and as many others/;
+    const experts = await load(true, 0);
+    expect(experts).toMatchObject({ ran: false });
+    expect(experts?.reason).toMatch(reason);
+  });
+
+  test("are filled where it did not read them", looksAtPageCache, async () => {
+    for (const skew of [null, 0]) expect(await load(false, skew)).toMatchObject({ ran: true });
+  });
+
+  test("are filled where a profile ranks them", looksAtPageCache, async () => {
+    expect(await load(true, 1.4)).toMatchObject({ ran: true });
+  });
+});
