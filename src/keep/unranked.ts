@@ -20,18 +20,22 @@ export async function withoutUnranked(
   files: FileSet,
 ): Promise<ArrangedTarget> {
   const runs = arranged.runs.map(async (run): Promise<Run> => {
-    if (!isExperts(run) || run.skipped !== undefined || run.source === undefined) return run;
-    const { worth, plannedBytes = 0, leftOutBytes = 0 } = run.choice ?? {};
-    const isFlat = worth === "worth little";
-    if (leftOutBytes === 0 || (profile !== undefined && !isFlat)) return run;
+    const why = whyUnranked(run, profile);
+    if (why === undefined || run.kind !== "files" || run.source === undefined) return run;
     const resident = await residentOf(run.source, files, signal);
-    if (resident === null || resident < plannedBytes) return run;
-    const why = isFlat
-      ? "all experts are used about equally often"
-      : "no profile ranks the experts";
+    if (resident === null || resident < (run.choice?.plannedBytes ?? 0)) return run;
     return { ...run, skipped: `skipped: ${why}, and as many others are resident` };
   });
   return { ...arranged, runs: await Promise.all(runs) };
+}
+
+/** Why those of the experts that a budget chose are used no more often than others; `undefined` where they are. */
+export function whyUnranked(run: Run, profile: ResolvedOptions["profile"]): string | undefined {
+  if (!isExperts(run) || run.skipped !== undefined) return undefined;
+  const { worth, leftOutBytes = 0 } = run.choice ?? {};
+  if (leftOutBytes === 0) return undefined;
+  if (worth === "worth little") return "all experts are used about equally often";
+  return profile === undefined ? "no profile ranks the experts" : undefined;
 }
 
 /** Bytes of a model's tensors that are resident; `null` where the system does not say. */

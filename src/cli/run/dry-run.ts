@@ -1,6 +1,7 @@
 import { loadShim } from "../../../shims/index.ts";
 import { asPrefaultError } from "../../errors.ts";
 import { RAISE_LIMIT } from "../../hold/lock.ts";
+import { whyUnranked } from "../../keep/unranked.ts";
 import { disabledReason } from "../../kill-switch.ts";
 import { resolveOptions } from "../../options.ts";
 import { flagsForAnEarlierMoment } from "../../server/moment.ts";
@@ -50,7 +51,7 @@ async function look(given: RunArguments): Promise<Result> {
     flagsForAnEarlierMoment: earlier ?? null,
     profile: auto?.sentence ?? null,
     verdict: arranged.verdicts[0] ?? null,
-    notes: [...notes, ...arranged.notes],
+    notes: [...notes, ...arranged.notes, ...unrankedNotes(prepared)],
   };
   const text = () =>
     [
@@ -65,6 +66,15 @@ async function look(given: RunArguments): Promise<Result> {
     ].join("\n");
   const shown = flags.quiet === true ? [] : document.notes;
   return { document, text, notes: shown, failures: failures.map(unopened) };
+}
+
+/** What is decided when the server has read its model. */
+function unrankedNotes({ moment, arranged, options }: Prepared): string[] {
+  if (moment.when === "beside") return [];
+  const reasons = arranged.runs.map((run) => whyUnranked(run, options.profile));
+  return reasons.flatMap((why) =>
+    why === undefined ? [] : [`experts are left as they are if as many are resident then: ${why}`],
+  );
 }
 
 function urlsOf(moment: Prepared["moment"]): string[] {
