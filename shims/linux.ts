@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { release } from "node:os";
 import {
   bindExtra,
   bindInBackground,
@@ -37,10 +38,12 @@ export function linuxShim(): Shim {
   const fadvise = bindExtra<(...args: Fadvise) => number>(advice);
   const fadviseInBackground = bindInBackground<Fadvise, number>(advice);
 
+  const canPopulate = supportsPopulate(libc, libc.getpagesize());
+
   const posix = posixShim(libc, {
     MAP_ANONYMOUS: 0x20, // asm-generic/mman-common.h
     MAP_NORESERVE: process.arch === "ppc64" ? 0x40 : 0x4000, // asm-generic and powerpc mman.h
-    populate: MADV_POPULATE_READ,
+    populate: canPopulate ? MADV_POPULATE_READ : null,
     advice: { normal: 0, random: 1, "will-need": 3, "huge-pages": 14 },
     zap: MADV_DONTNEED,
     rusageWho: RUSAGE_THREAD,
@@ -51,7 +54,7 @@ export function linuxShim(): Shim {
     ...linuxResidency(libc, posix),
     ...posixLock(libc, { limit: RLIMIT_MEMLOCK, isPrivileged: () => hasCapability(CAP_IPC_LOCK) }),
     name: "linux",
-    canPopulate: supportsPopulate(libc, posix.pageBytes),
+    populateMayHang: canPopulate && retriesFailingReads(release()),
     canEvict: true,
     countsFaultsOf: "thread",
     // Linux reads ahead of a sequential reader by itself, and of a mapping by `will-need`.
@@ -84,6 +87,15 @@ function supportsPopulate(libc: Libc, pageBytes: number): boolean {
   while (result !== 0 && lastErrno() === "EINTR");
   libc.munmap(at, pageBytes);
   return result === 0;
+}
+
+/**
+ * Kernels before 6.9 (commit 631426ba1d45, which some older ones have got since). Whether one really does shows
+ * only when a read fails.
+ */
+function retriesFailingReads(kernel: string): boolean {
+  const [major = 0, minor = 0] = kernel.split(".").map(Number.parseFloat);
+  return major < 6 || (major === 6 && minor < 9);
 }
 
 /** Whether this process has a capability (proc_pid_status(5), `CapEff`). */

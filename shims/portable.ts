@@ -16,6 +16,7 @@ export function portableShim(): Shim {
     pageBytes: 4096,
     canPlace: false,
     canPopulate: false,
+    populateMayHang: false,
     canEvict: false,
     countsFaultsOf: "process",
     addressOf: refuse("addressOf"),

@@ -92,6 +92,7 @@ export function posixShim(libc: Libc, constants: PosixConstants) {
     pageBytes,
     canPlace: true,
     canPopulate: constants.populate !== null,
+    populateMayHang: false,
     addressOf,
 
     place(address, byteLength, fd, offset) {

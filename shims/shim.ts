@@ -16,6 +16,8 @@ export interface Shim {
   readonly canPlace: boolean;
   /** Whether {@link populate} works: whether pages can be filled with an error in place of a signal. */
   readonly canPopulate: boolean;
+  /** Whether {@link populate} may try a failing read for ever, in place of an error. */
+  readonly populateMayHang: boolean;
   /** Whether {@link evict} works. */
   readonly canEvict: boolean;
   /** Whose {@link faults} are counted. */

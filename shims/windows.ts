@@ -91,6 +91,7 @@ export function windowsShim(kernel32: Kernel32 = bindKernel32()): Shim {
     pageBytes,
     canPlace: false,
     canPopulate: true,
+    populateMayHang: false,
     // Windows drops all pages of a file when it is opened unbuffered while it is not open anywhere else
     // (fio, `windowsaio_invalidate_cache`). Here it is open, and only a range is to be dropped.
     canEvict: false,

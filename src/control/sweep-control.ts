@@ -64,6 +64,11 @@ export class SweepControl extends ArenaControl {
     return this.takeChunk();
   }
 
+  /** How often a chunk was asked for: each worker asks once more than there are chunks. */
+  get taken(): number {
+    return Atomics.load(this.words, NEXT_CHUNK);
+  }
+
   /** Whether any worker has taken a chunk. */
   get hasBegun(): boolean {
     return Atomics.load(this.words, NEXT_CHUNK) > Atomics.load(this.words, EARLY_CHUNKS);

@@ -1,8 +1,8 @@
 import { LEAST_BATCH_BYTES } from "../memory/memory-watch.ts";
 
 /**
- * The most bytes of one `MADV_POPULATE_READ`: the call locks the process's memory map while it runs, and
- * kernels before 6.9 may retry a failing read for ever (TensorRT-LLM issue 17430 chose the same size).
+ * The most bytes of one `MADV_POPULATE_READ`: the call locks the process's memory map while it runs
+ * (TensorRT-LLM issue 17430 chose the same size).
  */
 const MOST_BYTES = 64 * 1024 ** 2;
 

@@ -2,10 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { loadShim, type Shim } from "../../shims/index.ts";
 import { abandon } from "../abortable.ts";
 import { SweepControl } from "../control/sweep-control.ts";
-import { abortError } from "../errors.ts";
+import { abortError, PrefaultError } from "../errors.ts";
 import { adviseFolioFaults } from "../fill/folio-faults.ts";
 import { earlyPopulate } from "./early-populate.ts";
 import { earlyRead } from "./early-read.ts";
+import { type PopulateHung, takeMappingAway, watchForHang } from "./hanging-populate.ts";
 import type { SweepJob } from "./job.ts";
 import { MOST_WORKERS, openPool, WorkerNotStarted, type WorkerPool } from "./pool.ts";
 import { readWithoutWorkers } from "./read-without-workers.ts";
@@ -20,12 +21,18 @@ import { workerTask } from "./worker-task.ts";
  */
 const ABORT_GRACE_MS = 100;
 
+/** Threads that came back from a populate that hung wait for one answer of the device at most. */
+const HANG_GRACE_MS = 10_000;
+
 /** A thread that has not ended after this time waits for its device, and not for a processor. */
 const STUCK_MS = 1000;
 
 /** A sweep that was started. */
 export interface Sweep {
-  /** @throws {@link PrefaultError} `PREFAULT_ABORTED`, `PREFAULT_WORKER_FAILED` */
+  /**
+   * @throws {@link PrefaultError} `PREFAULT_ABORTED`, `PREFAULT_WORKER_FAILED`; {@link PopulateHung} with all
+   *   threads ended, and `PREFAULT_READ_FAILED` where they still hang
+   */
   readonly result: Promise<SweepResult>;
   /** Fulfilled when no worker uses the files any more and the mapping is released. Never rejects. */
   readonly released: Promise<void>;
@@ -73,6 +80,7 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   }
 
   const stopProgress = reportProgress(job, control);
+  const hang = watchForHang(job, control, shim);
   const runWorker = () => (pool === null ? readWithoutWorkers(task, shim) : pool.run(task));
   const running = Promise.allSettled(
     Array.from({ length: Math.max(threads, 1) }, () =>
@@ -90,7 +98,7 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   const released = running.then(async () => {
     // What reads early does not go on in place of workers that could not be started.
     if (!control.hasBegun) control.cancel();
-    await Promise.all([earlyOver, pool?.ended()]);
+    await Promise.all([earlyOver, pool?.ended(), hang.stop()]);
     stopProgress();
     control.releaseArenas();
     if (!control.cancelled && job.mapping?.views !== undefined) {
@@ -114,16 +122,28 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
     running.then(() => clearInterval(timer));
   }
 
+  async function giveUp(graceMs: number): Promise<void> {
+    control.cancel();
+    await Promise.race([released, sleep(graceMs, undefined, { ref: false })]);
+    isStuck = !isReleased;
+    if (isStuck) abandonWorkers();
+  }
+
   async function waitForResult(): Promise<SweepResult> {
     const signal = watch(job.signal);
     try {
-      await Promise.race([running, signal.fired]);
+      await Promise.race([running, signal.fired, hang.found]);
       if (job.signal?.aborted) {
-        control.cancel();
-        await Promise.race([released, sleep(ABORT_GRACE_MS, undefined, { ref: false })]);
-        isStuck = !isReleased;
-        if (isStuck) abandonWorkers();
+        await giveUp(ABORT_GRACE_MS);
         throw abortError(job.signal);
+      }
+      if (hang.error !== null) {
+        control.cancel();
+        const isTaken = takeMappingAway(job);
+        await giveUp(isTaken ? HANG_GRACE_MS : ABORT_GRACE_MS);
+        throw isStuck
+          ? new PrefaultError(hang.error.code, hang.error.message, hang.error)
+          : hang.error;
       }
       await released;
       const results = resultsOf(await running, control);
