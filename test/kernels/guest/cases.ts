@@ -1,3 +1,4 @@
+import { budgetCases } from "./budget-cases.ts";
 import { cgroupCases } from "./cgroup-cases.ts";
 import { conformanceCases } from "./conformance-cases.ts";
 import { cliCases, diskCases } from "./disk-cases.ts";
@@ -5,6 +6,7 @@ import { failingCases } from "./failing-cases.ts";
 import { fillCases, strategyCases } from "./fill-cases.ts";
 import type { GuestCase } from "./guest.ts";
 import { kernelCases, lastCase } from "./kernel-cases.ts";
+import { runCases } from "./run-cases.ts";
 import { wasmCases } from "./wasm-cases.ts";
 
 /** In the order they run in. */
@@ -18,5 +20,7 @@ export const cases: readonly GuestCase[] = [
   ...failingCases,
   ...cliCases,
   ...cgroupCases,
+  ...budgetCases,
+  ...runCases,
   lastCase,
 ];

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { type Cgroup, inCgroup, type Limits } from "./cgroup.ts";
 import { cli, type Ended, type PlainReport } from "./cli.ts";
 import type { GuestCase } from "./guest.ts";
-import { disk, judgedBytes, MIB, makeCold, writeFile } from "./system.ts";
+import { disk, judgedBytes, MIB, makeCold, makeHoles, writeFile } from "./system.ts";
 
-/** The file of all these cases. A file of holes: it takes no disk, and its pages fill the cache. */
+/** The file of all these cases. */
 const BYTES = 512 * MIB;
 const HALF = BYTES / 2;
 
@@ -107,10 +106,7 @@ export const cgroupCases: readonly GuestCase[] = [
 
 /** The same file each time: what it has cached is charged to whoever touches it first. */
 function coldFile(): string {
-  const path = join(disk("ext4"), "hole");
-  const fd = openSync(path, "w");
-  ftruncateSync(fd, BYTES);
-  closeSync(fd);
+  const path = makeHoles(join(disk("ext4"), "hole"), BYTES);
   makeCold(path);
   return path;
 }

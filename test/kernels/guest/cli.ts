@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { PrefaultError, PrefaultOptions, PrefaultReport } from "prefault";
 
@@ -19,11 +19,24 @@ export interface CliOptions {
   readonly uid?: number;
   /** Killed then. @defaultValue a minute */
   readonly timeoutMs?: number;
+  /** Whether it is the first process of a PID namespace, as in a container. @defaultValue `false` */
+  readonly first?: boolean;
+}
+
+/** A process that was started. */
+export interface Started {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
 }
 
 /** Runs the installed command. */
 export function cli(args: readonly string[], options: CliOptions = {}): Promise<Ended> {
-  return runNode([CLI, ...args], options);
+  return startCli(args, options).ended;
+}
+
+/** Starts the installed command. */
+export function startCli(args: readonly string[], options: CliOptions = {}): Started {
+  return start(["node", CLI, ...args], options);
 }
 
 /** Prefaults a file in a process of its own, which can be killed should it not come back. */
@@ -32,10 +45,8 @@ export async function prefaultApart(
   options: Omit<PrefaultOptions, "log">,
   timeoutMs: number,
 ): Promise<PlainReport> {
-  const { stdout, stderr, signal } = await runNode(
-    ["/app/child.mjs", path, JSON.stringify(options)],
-    { timeoutMs },
-  );
+  const child = ["node", "/app/child.mjs", path, JSON.stringify(options)];
+  const { stdout, stderr, signal } = await start(child, { timeoutMs }).ended;
   if (signal !== null) throw new Error(`it did not come back within ${timeoutMs / 1000} s`);
   if (stdout === "") throw new Error(stderr);
   return JSON.parse(stdout);
@@ -46,12 +57,12 @@ export type PlainReport = Omit<PrefaultReport, "error"> & {
   readonly error?: Pick<PrefaultError, "code" | "errno" | "offset" | "message">;
 };
 
-async function runNode(args: readonly string[], options: CliOptions): Promise<Ended> {
-  const { cgroup, env = {}, uid, timeoutMs = 60_000 } = options;
-  const command = ["node", ...args];
+/** Starts a program. */
+export function start(command: readonly string[], options: CliOptions): Started {
+  const { cgroup, env = {}, uid, timeoutMs = 60_000, first = false } = options;
+  const apart = first ? ["unshare", "-p", "-f", "--mount-proc", ...command] : command;
   const join = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
-  const [name = "", ...rest] = cgroup ? ["sh", "-c", join, cgroup, ...command] : command;
-  const started = performance.now();
+  const [name = "", ...rest] = cgroup ? ["sh", "-c", join, cgroup, ...apart] : apart;
   const child = spawn(name, rest, {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -59,11 +70,16 @@ async function runNode(args: readonly string[], options: CliOptions): Promise<En
     killSignal: "SIGKILL",
     ...(uid === undefined ? {} : { uid, gid: uid }),
   });
+  return { child, ended: outcome(child) };
+}
+
+async function outcome(child: ChildProcess): Promise<Ended> {
+  const started = performance.now();
   let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;
   });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
   const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];

@@ -18,3 +18,8 @@ export interface GuestCase {
 
 /** Thrown where a kernel lacks what the case is about. */
 export class Skip extends Error {}
+
+/** Skips what is the package's own doing, and takes long, on most of the kernels. */
+export function onlyOnSome({ wholeSuite }: Kernel): void {
+  if (!wholeSuite) throw new Skip("it runs on other kernels of the table, to save time");
+}

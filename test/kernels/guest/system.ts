@@ -4,6 +4,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -11,6 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { MappedDevice } from "./mapper.ts";
 
 export const MIB = 1024 ** 2;
@@ -60,6 +62,14 @@ export function writeFile(path: string, byteLength: number): string {
   return path;
 }
 
+/** Makes a file of holes: it takes no disk, and its pages fill the page cache. @returns its path */
+export function makeHoles(path: string, byteLength: number): string {
+  const fd = openSync(path, "w");
+  ftruncateSync(fd, byteLength);
+  closeSync(fd);
+  return path;
+}
+
 /** Empties the page cache, and proves it of the file. */
 export function makeCold(path: string): void {
   for (let round = 0; round < 10; round++) {
@@ -68,6 +78,15 @@ export function makeCold(path: string): void {
     if (judgedBytes(path) === 0) return;
   }
   assert.equal(judgedBytes(path), 0, `${path} is not cold`);
+}
+
+/** Waits until it holds. @throws when it does not within that time */
+export async function until(holds: () => boolean, what: string, timeoutMs = 60_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs / 1000} s`);
+    await sleep(250);
+  }
 }
 
 /** Bytes of the file in the page cache, as util-linux's `fincore` counts them. */
