@@ -49,13 +49,9 @@ const unbuilt = (name: string, groupOrder: number) => ({
   },
 });
 
-/**
- * Boots the kernels that the README names, each in QEMU: a quarter of an hour. Only where it is asked
- * for, by `npx vitest run --project kernels`.
- */
-const kernels = process.argv.some((argument) => /^(--project=)?kernels$/.test(argument))
-  ? [built("kernels", 8, { hookTimeout: 1_200 * SECOND })]
-  : [];
+/** Only where it is asked for, by `npx vitest run --project NAME`. */
+const onDemand = (group: ReturnType<typeof built>) =>
+  process.argv.some((word) => word.replace("--project=", "") === group.test.name) ? [group] : [];
 
 /**
  * Grouped by what they need. The groups run one after the other: many look at the page cache of the
@@ -78,7 +74,10 @@ export default defineConfig({
       built("robustness", 5),
       built("package", 6, packed),
       built("examples", 7, packed),
-      ...kernels,
+      // Boots the kernels that the README names, each in QEMU: two to five minutes each.
+      ...onDemand(built("kernels", 8, { hookTimeout: 1_200 * SECOND })),
+      // Builds the image of the example, and runs it.
+      ...onDemand(built("container", 8, packed)),
     ],
   },
 });
