@@ -138,7 +138,8 @@ const RESERVE_BYTES = 512 * 1024 ** 2;
 /** A profile chooses within a budget: given alone, the budget is what the gate allows. */
 function budgetOf({ budget, profile }: PrefaultOptions): number | "auto" | undefined {
   if (budget === undefined) return profile === undefined ? undefined : "auto";
-  return budget === "auto" ? budget : byteCount("budget", budget);
+  if (budget === "auto" || (Number.isSafeInteger(budget) && budget >= 0)) return budget;
+  throw invalid("budget", `"auto" or an integer from 0 to ${Number.MAX_SAFE_INTEGER}`, budget);
 }
 
 function profileOf(given: unknown): string | Profile | undefined {
