@@ -49,7 +49,7 @@ describe("the example, packed by electron-builder", () => {
     const warmer = await WarmerProcess.start(join(unpacked, "dist/warmer.js"));
     warmer.fromMain({ kind: "open", path: model });
     expect((await warmer.until("idle", "failed")).status).toEqual({ state: "idle" });
-    warmer.fromWindow({ kind: "warm", force: true });
+    warmer.fromWindow({ kind: "warm", force: true, budget: "" });
     const { status } = await warmer.until("done", "skipped", "failed");
     expect(status).toMatchObject({ state: "done" });
     await warmer.end();

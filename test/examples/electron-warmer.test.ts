@@ -35,7 +35,8 @@ it("type-checks as a project of its own, with Electron's types", async () => {
 it("takes no command that is none", () => {
   const commands: Command[] = [
     { kind: "stop" },
-    { kind: "warm", force: true },
+    { kind: "warm", force: true, budget: "6 GiB" },
+    { kind: "drop-profile" },
     { kind: "place", placement: { gpuLayers: 3, cpuMoe: true } },
   ];
   for (const command of commands) expect(asCommand(structuredClone(command))).toEqual(command);
@@ -49,6 +50,10 @@ it("takes no command that is none", () => {
     { kind: "place", placement: { gpuLayers: "3", cpuMoe: true } },
     { kind: "place", placement: { gpuLayers: Number.NaN, cpuMoe: true } },
     { kind: "warm" },
+    { kind: "warm", force: true },
+    { kind: "warm", force: true, budget: 6 },
+    { kind: "warm", force: true, budget: "6".repeat(1000) },
+    { kind: "profile", path: "/etc/passwd" },
   ]) {
     expect(asCommand(none)).toBeUndefined();
   }
@@ -70,7 +75,7 @@ describe("the utility process", () => {
   }
 
   async function warm(force = false) {
-    warmer.fromWindow({ kind: "warm", force });
+    warmer.fromWindow({ kind: "warm", force, budget: "" });
     return warmer.until("done", "skipped", "stopped", "failed");
   }
 
@@ -123,7 +128,7 @@ describe("the utility process", () => {
 
   it("stops, and can be started again", async () => {
     await open(moe);
-    warmer.fromWindow({ kind: "warm", force: false });
+    warmer.fromWindow({ kind: "warm", force: false, budget: "" });
     warmer.fromWindow({ kind: "stop" });
     expect((await warmer.until("stopped", "done", "failed")).status.state).toBe("stopped");
     expect((await warm()).status.state).toBe("done");

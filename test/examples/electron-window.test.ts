@@ -155,7 +155,9 @@ describe("the example's window, in Chromium", () => {
     );
     await look("skipped");
     await window.page.click("#force");
-    await vi.waitFor(() => expect(window.commands).toEqual([{ kind: "warm", force: true }]));
+    await vi.waitFor(() =>
+      expect(window.commands).toEqual([{ kind: "warm", force: true, budget: "" }]),
+    );
   });
 
   it("shows a failure by its code, however long what it says is", async () => {

@@ -6,6 +6,7 @@ import type {
   FromMain,
   Message,
   ModelView,
+  ReportView,
   Status,
 } from "../../../examples/electron/src/ipc.ts";
 import { childEnvironment } from "../../helpers/environment.ts";
@@ -71,23 +72,35 @@ export class WarmerProcess {
     ...states: readonly Status["state"][]
   ): Promise<{ status: Status; messages: readonly Message[] }> {
     const from = this.messages.length;
-    for (;;) {
-      for (const message of this.messages.slice(from)) {
-        if (message.kind === "status" && states.includes(message.status.state)) {
-          return { status: message.status, messages: this.messages.slice(from) };
-        }
-      }
-      await new Promise<void>((resolve, reject) => {
-        const ended = (code: number | null) => reject(new Error(`exit ${code}: ${this.stderr}`));
-        const listener = () => {
-          this.#listeners.delete(listener);
-          this.#child.off("exit", ended);
-          resolve();
-        };
-        this.#listeners.add(listener);
-        this.#child.once("exit", ended);
-      });
+    const status = await this.#first(from, (message) =>
+      message.kind === "status" && states.includes(message.status.state)
+        ? message.status
+        : undefined,
+    );
+    return { status, messages: this.messages.slice(from) };
+  }
+
+  /** @throws when the process ends before there is one */
+  async #first<T>(from: number, look: (message: Message) => T | undefined): Promise<T> {
+    for (let at = from; ; at++) {
+      while (at >= this.messages.length) await this.#next();
+      const message = this.messages[at];
+      const found = message && look(message);
+      if (found !== undefined) return found;
     }
+  }
+
+  #next(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const ended = (code: number | null) => reject(new Error(`exit ${code}: ${this.stderr}`));
+      const listener = () => {
+        this.#listeners.delete(listener);
+        this.#child.off("exit", ended);
+        resolve();
+      };
+      this.#listeners.add(listener);
+      this.#child.once("exit", ended);
+    });
   }
 
   get model(): ModelView {
@@ -104,9 +117,24 @@ export class WarmerProcess {
     throw new Error("no residency yet");
   }
 
-  async end(): Promise<void> {
+  /** What became of each run of the last sweep. */
+  get report(): ReportView {
+    for (const message of this.messages.toReversed()) {
+      if (message.kind === "report") return message.report;
+    }
+    throw new Error("no report yet");
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  /** By default as Electron ends a utility process. */
+  async end(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode !== null || signalCode !== null) return;
     const ended = new Promise((resolve) => this.#child.once("exit", resolve));
-    this.#child.kill();
+    this.#child.kill(signal);
     await ended;
   }
 }

@@ -3,12 +3,14 @@ import {
   app,
   BrowserWindow,
   dialog,
+  type FileFilter,
   ipcMain,
   MessageChannelMain,
   nativeTheme,
   session,
   type UtilityProcess,
   utilityProcess,
+  type WebContents,
 } from "electron";
 import { CHANNELS, type FromMain } from "../ipc.ts";
 
@@ -56,19 +58,29 @@ function openWindow(): void {
   void window.loadFile(beside("window.html"));
 }
 
-ipcMain.handle(CHANNELS.choose, async ({ sender }) => {
-  const window = BrowserWindow.fromWebContents(sender);
+/** Has the user choose a file. Its path goes to the warmer alone; the window is told the file's name. */
+async function choose(
+  contents: WebContents,
+  kind: "open" | "profile",
+  filters: FileFilter[],
+): Promise<void> {
+  const window = BrowserWindow.fromWebContents(contents);
   if (window === null) return;
-  const { filePaths } = await dialog.showOpenDialog(window, {
-    properties: ["openFile"],
-    filters: [{ name: "Models", extensions: ["gguf", "safetensors"] }],
-  });
+  const { filePaths } = await dialog.showOpenDialog(window, { properties: ["openFile"], filters });
   const [path] = filePaths;
-  // The path goes to the warmer alone; the window is told the file's name.
-  if (path !== undefined) {
-    warmerOf(window).postMessage({ kind: "open", path } satisfies FromMain);
-  }
-});
+  if (path !== undefined) warmerOf(window).postMessage({ kind, path } satisfies FromMain);
+}
+
+ipcMain.handle(CHANNELS.choose, ({ sender }) =>
+  choose(sender, "open", [{ name: "Models", extensions: ["gguf", "safetensors"] }]),
+);
+ipcMain.handle(CHANNELS.chooseProfile, ({ sender }) =>
+  // An imatrix is a GGUF file, also where it is called otherwise.
+  choose(sender, "profile", [
+    { name: "Profiles", extensions: ["gguf", "imatrix", "csv", "json"] },
+    { name: "All files", extensions: ["*"] },
+  ]),
+);
 
 await app.whenReady();
 session.defaultSession.setPermissionRequestHandler((_contents, _permission, answer) =>

@@ -18,6 +18,7 @@ ipcRenderer.on(CHANNELS.ended, (_event, code: number) => {
 
 const bridge: WarmerBridge = {
   choose: () => ipcRenderer.invoke(CHANNELS.choose),
+  chooseProfile: () => ipcRenderer.invoke(CHANNELS.chooseProfile),
   send: (command: Command) => port?.postMessage(command),
   onMessage(given) {
     listener = given;

@@ -9,6 +9,7 @@ const warmer = new Warmer((message: Message) => window?.postMessage(message));
 parentPort.on("message", ({ data, ports }) => {
   const message = data as FromMain;
   if (message.kind === "open") void warmer.open(message.path);
+  else if (message.kind === "profile") void warmer.choose(message.path);
   const [port] = ports;
   if (message.kind !== "connect" || port === undefined) return;
   window = port;

@@ -3,13 +3,16 @@ import {
   type Model,
   openModel,
   PrefaultError,
-  type PrefaultReport,
+  type Profile,
   planPass,
   prefault,
+  readProfile,
   residency,
   type Target,
 } from "prefault";
 import type { Command, Message, Place, Placement, Status } from "../ipc.ts";
+import { budgetOf } from "./budget.ts";
+import { outcome, reportView } from "./report.ts";
 
 /** How often the map is drawn again while a sweep runs. Asking costs a few milliseconds a GiB. */
 const LOOK_MS = 500;
@@ -19,6 +22,7 @@ export class Warmer {
   readonly #send: (message: Message) => void;
   #model: Model | undefined;
   #placement: Placement = { gpuLayers: 0, cpuMoe: false };
+  #profile: Profile | undefined;
   #abort: AbortController | undefined;
 
   constructor(send: (message: Message) => void) {
@@ -29,6 +33,8 @@ export class Warmer {
     this.#abort?.abort();
     this.#model = undefined;
     this.#send({ kind: "model", model: null });
+    // A profile is of one model.
+    this.#use(null, undefined);
     this.#status({ state: "opening", name: basename(path) });
     try {
       this.#model = await openModel(path);
@@ -39,10 +45,21 @@ export class Warmer {
     }
   }
 
+  /** Takes a profile for the sweeps to come. Whether it is of this model shows when it is used. */
+  async choose(path: string): Promise<void> {
+    try {
+      this.#use(basename(path), await readProfile(path));
+      if (this.#abort === undefined) this.#status({ state: "idle" });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   async take(command: Command): Promise<void> {
     try {
       if (command.kind === "stop") this.#abort?.abort();
-      else if (command.kind === "warm") await this.#warm(command.force);
+      else if (command.kind === "drop-profile") this.#use(null, undefined);
+      else if (command.kind === "warm") await this.#warm(command.force, command.budget);
       else if (this.#abort === undefined) {
         this.#placement = command.placement;
         await this.#place();
@@ -51,6 +68,11 @@ export class Warmer {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  #use(name: string | null, profile: Profile | undefined): void {
+    this.#profile = profile;
+    this.#send({ kind: "profile", name });
   }
 
   /** What the placement leaves on the CPU; of a format llama.cpp does not load, everything. */
@@ -80,10 +102,12 @@ export class Warmer {
         })),
       },
     });
+    // What was warmed before was of another plan.
+    this.#send({ kind: "report", report: { runs: [], notes: [] } });
     await this.#look(model);
   }
 
-  async #warm(force: boolean): Promise<void> {
+  async #warm(force: boolean, budget: string): Promise<void> {
     const model = this.#model;
     if (model === undefined || this.#abort !== undefined) return;
     const abort = new AbortController();
@@ -98,6 +122,8 @@ export class Warmer {
     try {
       const report = await prefault(this.#target(model).target, {
         ...(force && { gate: "always" }),
+        budget: budgetOf(budget),
+        profile: this.#profile,
         signal: abort.signal,
         log: () => {},
         onProgress: (run) => {
@@ -114,6 +140,7 @@ export class Warmer {
       await looking;
       if (this.#model !== model) return;
       await this.#look(model);
+      this.#send({ kind: "report", report: reportView(report) });
       this.#status(outcome(report));
     } finally {
       clearInterval(timer);
@@ -139,13 +166,4 @@ export class Warmer {
     const message = error instanceof Error ? error.message : String(error);
     this.#status({ state: "failed", code, message });
   }
-}
-
-function outcome(report: PrefaultReport): Status {
-  const { error, ran, reason, bytes, seconds } = report;
-  if (error?.code === "PREFAULT_ABORTED") return { state: "stopped" };
-  if (error !== undefined) return { state: "failed", code: error.code, message: error.message };
-  if (!ran) return { state: "skipped", reason, bytes };
-  const { residentBytesBefore: residentBefore, residentBytesAfter: residentAfter } = report;
-  return { state: "done", bytes, seconds, residentBefore, residentAfter };
 }

@@ -1,5 +1,5 @@
 import type { Status } from "../ipc.ts";
-import { formatBytes, percent } from "./text.ts";
+import { formatBytes, percent, sentence } from "./text.ts";
 
 export interface StatusText {
   readonly title: string;
@@ -57,9 +57,4 @@ function done({ bytes, seconds, ...resident }: Extract<Status, { state: "done" }
     message: before,
     progress: 1,
   };
-}
-
-function sentence(text: string): string {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(first) ? first : `${first}.`;
 }

@@ -15,3 +15,9 @@ export function percent(part: number, whole: number): string {
   // Only what is whole is called whole.
   return `${Math.floor(share * 100)}${NARROW}%`;
 }
+
+/** Messages begin in small letters and without a full stop: they are made to stand behind a colon. */
+export function sentence(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}

@@ -1,5 +1,7 @@
 import type { Message, ModelView, Status, WarmerBridge } from "../ipc.ts";
+import { element } from "./element.ts";
 import { ResidencyMap } from "./residency-map.ts";
+import { RunList } from "./runs.ts";
 import { describe } from "./status.ts";
 import { formatBytes, percent } from "./text.ts";
 
@@ -9,18 +11,15 @@ declare global {
   }
 }
 
-function element<T extends HTMLElement>(id: string, type: abstract new () => T): T {
-  const found = document.getElementById(id);
-  if (found instanceof type) return found;
-  throw new Error(`the page has no ${type.name} ${id}`);
-}
-
 const name = element("name", HTMLElement);
 const size = element("size", HTMLElement);
 const choose = element("choose", HTMLButtonElement);
 const placement = element("placement", HTMLFormElement);
 const gpuLayers = element("gpu-layers", HTMLInputElement);
 const cpuMoe = element("cpu-moe", HTMLInputElement);
+const budget = element("budget", HTMLInputElement);
+const profile = element("profile", HTMLButtonElement);
+const dropProfile = element("drop-profile", HTMLButtonElement);
 const warm = element("warm", HTMLButtonElement);
 const card = element("status", HTMLElement);
 const title = element("title", HTMLElement);
@@ -29,6 +28,7 @@ const message = element("message", HTMLElement);
 const progress = element("progress", HTMLProgressElement);
 const force = element("force", HTMLButtonElement);
 const resident = element("resident", HTMLElement);
+const runs = new RunList(element("runs", HTMLUListElement), element("notes", HTMLUListElement));
 const map = new ResidencyMap(element("map", HTMLUListElement));
 
 const { warmer } = window;
@@ -38,6 +38,7 @@ let isWarming = false;
 function showModel(model: ModelView | null): void {
   hasModel = model !== null;
   map.show(model?.tensors ?? []);
+  runs.show({ runs: [], notes: [] });
   resident.textContent = "";
   if (model === null) return;
   name.textContent = model.name;
@@ -73,7 +74,14 @@ function showStatus(status: Status): void {
 function enable(): void {
   warm.textContent = isWarming ? "Stop" : "Warm";
   warm.disabled = !hasModel && !isWarming;
-  for (const input of [gpuLayers, cpuMoe]) input.disabled = isWarming || !hasModel;
+  for (const input of [gpuLayers, cpuMoe, budget, profile, dropProfile]) {
+    input.disabled = isWarming || !hasModel;
+  }
+}
+
+function showProfile(file: string | null): void {
+  profile.textContent = file === null ? "Profile…" : `Profile: ${file}`;
+  dropProfile.hidden = file === null;
 }
 
 function showShares(shares: readonly (number | null)[]): void {
@@ -85,19 +93,34 @@ function showShares(shares: readonly (number | null)[]): void {
 }
 
 warmer.onMessage((received: Message) => {
-  if (received.kind === "model") showModel(received.model);
-  else if (received.kind === "residency") showShares(received.shares);
-  else showStatus(received.status);
+  switch (received.kind) {
+    case "model":
+      return showModel(received.model);
+    case "residency":
+      return showShares(received.shares);
+    case "status":
+      return showStatus(received.status);
+    case "profile":
+      return showProfile(received.name);
+    case "report":
+      return runs.show(received.report);
+  }
 });
 
 choose.addEventListener("click", () => void warmer.choose());
-placement.addEventListener("change", () => {
-  const given = { gpuLayers: gpuLayers.valueAsNumber || 0, cpuMoe: cpuMoe.checked };
-  warmer.send({ kind: "place", placement: given });
-});
+profile.addEventListener("click", () => void warmer.chooseProfile());
+dropProfile.addEventListener("click", () => warmer.send({ kind: "drop-profile" }));
+for (const input of [gpuLayers, cpuMoe]) {
+  input.addEventListener("change", () => {
+    const given = { gpuLayers: gpuLayers.valueAsNumber || 0, cpuMoe: cpuMoe.checked };
+    warmer.send({ kind: "place", placement: given });
+  });
+}
+const start = (force: boolean) => warmer.send({ kind: "warm", force, budget: budget.value });
 placement.addEventListener("submit", (event) => {
   event.preventDefault();
-  warmer.send(isWarming ? { kind: "stop" } : { kind: "warm", force: false });
+  if (isWarming) warmer.send({ kind: "stop" });
+  else start(false);
 });
-force.addEventListener("click", () => warmer.send({ kind: "warm", force: true }));
+force.addEventListener("click", () => start(true));
 showStatus({ state: "idle" });
