@@ -32,11 +32,18 @@ it("type-checks as a project of its own, with Electron's types", async () => {
   expect(code).toBe(0);
 });
 
+it("lets the page name no program", () => {
+  const asked = { kind: "start-server", command: ["/bin/sh"], settings: "/tmp/settings.json" };
+  expect(asCommand(asked)).toEqual({ kind: "start-server" });
+});
+
 it("takes no command that is none", () => {
   const commands: Command[] = [
     { kind: "stop" },
     { kind: "warm", force: true, budget: "6 GiB" },
     { kind: "drop-profile" },
+    { kind: "start-server" },
+    { kind: "stop-server" },
     { kind: "place", placement: { gpuLayers: 3, cpuMoe: true } },
   ];
   for (const command of commands) expect(asCommand(structuredClone(command))).toEqual(command);

@@ -2,7 +2,12 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser } from "puppeteer-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Message, ModelView, ReportView } from "../../examples/electron/src/ipc.ts";
+import type {
+  Message,
+  ModelView,
+  ReportView,
+  ServerStatus,
+} from "../../examples/electron/src/ipc.ts";
 import { electronApp } from "./electron/app.ts";
 import { chromium, launchChromium, WindowPage } from "./electron/page.ts";
 
@@ -44,7 +49,7 @@ const CHOSEN: ReportView = {
   ],
 };
 
-describe("the example's window for what does not fit", () => {
+describe("the example's window for what does not fit, and for its server", () => {
   let app: string;
   let browser: Browser;
   beforeAll(async () => {
@@ -68,6 +73,7 @@ describe("the example's window for what does not fit", () => {
 
   const idle: Message = { kind: "status", status: { state: "idle" } };
   const report = (given: ReportView): Message => ({ kind: "report", report: given });
+  const server = (given: ServerStatus): Message => ({ kind: "server", server: given });
 
   const texts = (selector: string) =>
     window.page.$$eval(selector, (found) =>
@@ -139,5 +145,51 @@ describe("the example's window for what does not fit", () => {
     ]);
     expect((await texts("#runs li"))[1]).toMatch(/506 MiB planned(?!.*resident)/);
     await look("runs-skipped");
+  });
+
+  it("shows no server where the settings name none", async () => {
+    await window.send(server({ state: "none" }));
+    expect(await isShown("#server")).toBe(false);
+  });
+
+  it("starts and ends the server, naming nothing, and shows its states", async () => {
+    const name = "llama-server";
+    const running = { state: "running", name, isReady: false, note: "", report: null } as const;
+    const shown = async (status: ServerStatus) => {
+      await window.send(server(status));
+      return window.text("#server-title");
+    };
+    expect(await shown({ state: "idle", name })).toBe("llama-server: not started");
+    await window.page.click("#server-button");
+    expect(await shown({ ...running, note: "warming waits for its /health" })).toBe(
+      "llama-server: starting…",
+    );
+    expect(await window.text("#server-note")).toBe("warming waits for its /health");
+    expect(await shown({ ...running, isReady: null })).toBe("llama-server: running");
+    expect(await shown({ ...running, isReady: true })).toBe("llama-server: ready");
+    const warmed = { ...running, isReady: true, report: CHOSEN };
+    expect(await shown(warmed)).toBe("llama-server: ready, warmed");
+    expect(await texts("#server-runs li")).toHaveLength(2);
+    await look("server");
+    await window.page.click("#server-button");
+    expect(await shown({ state: "ending", name })).toBe("llama-server: ending…");
+    await window.page.click("#server-button"); // which has no effect now
+    expect(await shown({ state: "ended", name, by: 0 })).toBe("llama-server: ended with status 0");
+    expect(await shown({ state: "ended", name, by: "SIGKILL" })).toBe(
+      "llama-server: ended by SIGKILL",
+    );
+    expect(await shown({ state: "failed", message: "spawn /nowhere ENOENT" })).toBe(
+      "The server was not started",
+    );
+    expect(await window.text("#server-note")).toBe("spawn /nowhere ENOENT");
+    await vi.waitFor(() =>
+      expect(window.commands).toEqual([{ kind: "start-server" }, { kind: "stop-server" }]),
+    );
+  });
+
+  it("shows no server any more when the warmer has died: it ends with it", async () => {
+    await window.send(server({ state: "idle", name: "llama-server" }));
+    await window.end(139);
+    expect(await isShown("#server")).toBe(false);
   });
 });

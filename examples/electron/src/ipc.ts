@@ -4,6 +4,7 @@
  * ```
  *   window  ──choose──►  main  ──open, profile──►  warmer      the window never names a file
  *   window  ◄────────── MessagePort ───────────►  warmer      commands one way, messages the other
+ *                                                  warmer ──► server      as the settings say
  * ```
  */
 
@@ -19,9 +20,9 @@ export const CHANNELS = {
   ended: "warmer-ended",
 } as const;
 
-/** From the main process to the warmer. `connect` brings a port. */
+/** From the main process to the warmer. `connect` brings a port, and the path of the settings. */
 export type FromMain =
-  | { readonly kind: "connect" }
+  | { readonly kind: "connect"; readonly settings: string }
   | { readonly kind: "open" | "profile"; readonly path: string };
 
 /** What the engine will be told, so that the warmer knows what stays on the CPU. */
@@ -31,11 +32,18 @@ export interface Placement {
 }
 
 /** From the window to the warmer. */
-export type Command =
+export type Command = WarmerCommand | ServerCommand;
+
+export type WarmerCommand =
   | { readonly kind: "place"; readonly placement: Placement }
   /** `force` goes past the memory gate. The budget is what its field holds: the library judges it. */
   | { readonly kind: "warm"; readonly force: boolean; readonly budget: string }
   | { readonly kind: "drop-profile" | "stop" };
+
+/** Which server that is, only the settings say. */
+export interface ServerCommand {
+  readonly kind: "start-server" | "stop-server";
+}
 
 /** Where inference finds a tensor. Only those on the CPU are warmed. */
 export type Place = "cpu" | "gpu" | "copied" | "lazy" | "unused";
@@ -96,6 +104,29 @@ export interface ReportView {
   readonly notes: readonly string[];
 }
 
+export type ServerStatus =
+  /** The settings name no server. */
+  | { readonly state: "none" }
+  | { readonly state: "idle"; readonly name: string }
+  | {
+      readonly state: "running";
+      readonly name: string;
+      /** `null`: the settings do not say how to tell. */
+      readonly isReady: boolean | null;
+      /** What warming it is at. */
+      readonly note: string;
+      /** `null` until warming is over. */
+      readonly report: ReportView | null;
+    }
+  | { readonly state: "ending"; readonly name: string }
+  | {
+      readonly state: "ended";
+      readonly name: string;
+      /** What it exited with, or the signal that ended it. */
+      readonly by: number | string;
+    }
+  | { readonly state: "failed"; readonly message: string };
+
 /** From the warmer to the window. */
 export type Message =
   | { readonly kind: "model"; readonly model: ModelView | null }
@@ -105,7 +136,8 @@ export type Message =
   /** The profile's file, without its folder; `null`: none. */
   | { readonly kind: "profile"; readonly name: string | null }
   /** What became of each run of the last sweep; nothing when another model or placement has come. */
-  | { readonly kind: "report"; readonly report: ReportView };
+  | { readonly kind: "report"; readonly report: ReportView }
+  | { readonly kind: "server"; readonly server: ServerStatus };
 
 /** What the preload script gives the window. */
 export interface WarmerBridge {
@@ -116,7 +148,7 @@ export interface WarmerBridge {
 }
 
 /** Those that are nothing but their name. */
-const PLAIN = ["drop-profile", "stop"] as const;
+const PLAIN = ["drop-profile", "stop", "start-server", "stop-server"] as const;
 
 /** More than any budget takes; the library's own check follows. */
 const MOST_BUDGET_LENGTH = 40;

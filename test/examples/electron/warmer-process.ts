@@ -7,6 +7,7 @@ import type {
   Message,
   ModelView,
   ReportView,
+  ServerStatus,
   Status,
 } from "../../../examples/electron/src/ipc.ts";
 import { childEnvironment } from "../../helpers/environment.ts";
@@ -31,8 +32,17 @@ export class WarmerProcess {
     });
   }
 
-  /** @param script the built `warmer.js` */
-  static async start(script: string, env: NodeJS.ProcessEnv = {}): Promise<WarmerProcess> {
+  /**
+   * @param script the built `warmer.js`
+   * @param settings the user's file; by default there is none
+   */
+  static async start(
+    script: string,
+    {
+      env = {},
+      settings = join(HOST, "none"),
+    }: { env?: NodeJS.ProcessEnv; settings?: string } = {},
+  ): Promise<WarmerProcess> {
     const child = fork(HOST, [pathToFileURL(script).href], {
       env: childEnvironment(env),
       execArgv: [],
@@ -44,7 +54,7 @@ export class WarmerProcess {
       child.once("exit", (code) => reject(new Error(`exit ${code}: ${warmer.stderr}`)));
     });
     warmer.messages.length = 0;
-    warmer.fromMain({ kind: "connect" });
+    warmer.fromMain({ kind: "connect", settings });
     return warmer;
   }
 
@@ -78,6 +88,13 @@ export class WarmerProcess {
         : undefined,
     );
     return { status, messages: this.messages.slice(from) };
+  }
+
+  /** The first status of the server that is as wanted, from the start on or from a message on. */
+  untilServer(is: (server: ServerStatus) => boolean, from = 0): Promise<ServerStatus> {
+    return this.#first(from, (message) =>
+      message.kind === "server" && is(message.server) ? message.server : undefined,
+    );
   }
 
   /** @throws when the process ends before there is one */

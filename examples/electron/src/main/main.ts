@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   app,
@@ -19,6 +20,9 @@ const beside = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 /** Threads and native code want plain files: see asarUnpack in electron-builder.yml. */
 const WARMER = beside("warmer.js").replace(/app\.asar(?=[\\/])/, "app.asar.unpacked");
 
+/** Only the user writes it: which server the app may start. */
+const SETTINGS = join(app.getPath("userData"), "settings.json");
+
 let warmer: UtilityProcess | undefined;
 
 /** The warmer that serves this window, started when there is none. */
@@ -26,7 +30,7 @@ function warmerOf(window: BrowserWindow): UtilityProcess {
   if (warmer !== undefined) return warmer;
   const started = utilityProcess.fork(WARMER, [], { serviceName: "prefault" });
   const { port1, port2 } = new MessageChannelMain();
-  started.postMessage({ kind: "connect" } satisfies FromMain, [port1]);
+  started.postMessage({ kind: "connect", settings: SETTINGS } satisfies FromMain, [port1]);
   window.webContents.postMessage(CHANNELS.connect, null, [port2]);
   started.once("exit", (code) => {
     warmer = undefined;
@@ -54,6 +58,8 @@ function openWindow(): void {
   // The page is our own and stays it.
   window.webContents.setWindowOpenHandler(() => ({ action: "deny" }));
   window.webContents.on("will-navigate", (event) => event.preventDefault());
+  // At once, since the settings may name a server. What was started ends with the warmer.
+  window.webContents.once("did-finish-load", () => warmerOf(window));
   window.once("closed", () => warmer?.kill());
   void window.loadFile(beside("window.html"));
 }

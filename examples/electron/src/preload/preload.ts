@@ -14,6 +14,8 @@ ipcRenderer.on(CHANNELS.ended, (_event, code: number) => {
   port = undefined;
   const message = `The warmer ended with code ${code}. Choosing a model starts another.`;
   listener({ kind: "status", status: { state: "failed", code: "WARMER_ENDED", message } });
+  // Its server ends with it.
+  listener({ kind: "server", server: { state: "none" } });
 });
 
 const bridge: WarmerBridge = {

@@ -10,7 +10,7 @@ import {
   residency,
   type Target,
 } from "prefault";
-import type { Command, Message, Place, Placement, Status } from "../ipc.ts";
+import type { Message, Place, Placement, Status, WarmerCommand } from "../ipc.ts";
 import { budgetOf } from "./budget.ts";
 import { outcome, reportView } from "./report.ts";
 
@@ -55,7 +55,7 @@ export class Warmer {
     }
   }
 
-  async take(command: Command): Promise<void> {
+  async take(command: WarmerCommand): Promise<void> {
     try {
       if (command.kind === "stop") this.#abort?.abort();
       else if (command.kind === "drop-profile") this.#use(null, undefined);

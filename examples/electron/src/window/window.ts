@@ -2,6 +2,7 @@ import type { Message, ModelView, Status, WarmerBridge } from "../ipc.ts";
 import { element } from "./element.ts";
 import { ResidencyMap } from "./residency-map.ts";
 import { RunList } from "./runs.ts";
+import { ServerCard } from "./server.ts";
 import { describe } from "./status.ts";
 import { formatBytes, percent } from "./text.ts";
 
@@ -32,6 +33,7 @@ const runs = new RunList(element("runs", HTMLUListElement), element("notes", HTM
 const map = new ResidencyMap(element("map", HTMLUListElement));
 
 const { warmer } = window;
+const server = new ServerCard((command) => warmer.send(command));
 let hasModel = false;
 let isWarming = false;
 
@@ -104,6 +106,8 @@ warmer.onMessage((received: Message) => {
       return showProfile(received.name);
     case "report":
       return runs.show(received.report);
+    case "server":
+      return server.show(received.server);
   }
 });
 
