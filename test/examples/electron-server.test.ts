@@ -1,55 +1,28 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { evict, residency } from "prefault";
-import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import type { ServerStatus } from "../../examples/electron/src/ipc.ts";
+import { beforeAll, describe, expect, it } from "vitest";
 import { type BudgetModel, writeBudgetModel } from "../helpers/budget-model.ts";
-import { type FakeServerConfig, fakeRun, freePort } from "../helpers/fake-server.ts";
+import { type FakeServerConfig, freePort } from "../helpers/fake-server.ts";
 import { until } from "../helpers/process-facts.ts";
-import { ROOT } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
 import { electronApp } from "./electron/app.ts";
-import { WarmerProcess } from "./electron/warmer-process.ts";
-
-type Running = Extract<ServerStatus, { state: "running" }>;
+import { is, isRunning, type Running, serverHost, start } from "./electron/server-host.ts";
 
 // The fake server is a program of this system's, and what is left of it is looked up in /proc.
 describe.skipIf(process.platform !== "linux")("the server of the example's settings", () => {
   const folder = temporaryFolder();
   let app: string;
   let model: BudgetModel;
-  let files = 0;
   beforeAll(async () => {
     app = await electronApp();
     model = await writeBudgetModel(join(folder, "model.gguf"));
   });
 
-  /** The utility process with settings of its own. Whatever a test does, nothing may be left of it. */
-  async function host(server: (program: string) => unknown, config: FakeServerConfig = {}) {
-    const fake = fakeRun(folder, { lingersMs: 0, ...config });
-    const settings = join(folder, `settings-${files++}.json`);
-    writeFileSync(settings, JSON.stringify({ server: server(fake.program) }));
-    const warmer = await WarmerProcess.start(join(app, "dist/warmer.js"), {
-      env: fake.env,
-      settings,
-    });
-    onTestFinished(async () => {
-      await warmer.end();
-      await until(() => fake.processes().length === 0, "all processes were gone");
-    });
-    return { ...fake, warmer, settings };
-  }
-
+  const host = (settings: (program: string) => object, config: FakeServerConfig = {}) =>
+    serverHost(app, folder, settings, config);
   const started = (program: string) => ({ command: [program, "-m", model.path] });
-  const isRunning = (status: ServerStatus): status is Running => status.state === "running";
-  const is = (state: ServerStatus["state"]) => (status: ServerStatus) => status.state === state;
-
-  async function start({ warmer, ready }: Awaited<ReturnType<typeof host>>): Promise<number> {
-    warmer.fromWindow({ kind: "start-server" });
-    await warmer.untilServer(isRunning);
-    return ready();
-  }
 
   it("is told by its name, and started when the window says so", looksAtPageCache, async () => {
     await evict(model.path);
@@ -173,36 +146,6 @@ describe.skipIf(process.platform !== "linux")("the server of the example's setti
     const failed = await warmer.untilServer(is("failed"));
     expect(failed).toMatchObject({ message: expect.stringContaining("ENOENT") });
     await until(() => processes().length === 1, "the guard was gone");
-  });
-
-  it.each([
-    [{ command: "llama-server -m model.gguf" }, "server.command must be a list of words"],
-    [{ command: [] }, "server.command must be a list of words"],
-    [{ command: ["llama-server", 8080] }, "server.command must be a list of words"],
-    [{ command: ["llama-server"], ready: "soon" }, "server.ready must be an http: or https: URL"],
-  ])("is refused as %j", async (server, message) => {
-    const { warmer } = await host(() => server);
-    const failed = await warmer.untilServer(() => true);
-    expect(failed).toMatchObject({ state: "failed", message: expect.stringContaining(message) });
-  });
-
-  it("is found in the settings that the README shows", async () => {
-    const readme = readFileSync(join(ROOT, "examples/electron/README.md"), "utf8");
-    const [, shown = ""] = /^```json\n([\s\S]*?)^```$/m.exec(readme) ?? [];
-    const { warmer } = await host(() => JSON.parse(shown).server);
-    expect(await warmer.untilServer(() => true)).toEqual({ state: "idle", name: "llama-server" });
-  });
-
-  it("is none without settings, whatever the window says, and is found when they come", async () => {
-    const { warmer, settings } = await host(() => undefined);
-    expect(await warmer.untilServer(() => true)).toEqual({ state: "none" });
-    const from = warmer.messages.length;
-    warmer.fromWindow({ kind: "start-server" });
-    expect(await warmer.untilServer(() => true, from)).toEqual({ state: "none" });
-    writeFileSync(settings, "{");
-    warmer.fromWindow({ kind: "start-server" });
-    const failed = await warmer.untilServer(is("failed"));
-    expect(failed).toMatchObject({ message: expect.stringMatching(/^settings-\d+\.json: /) });
   });
 });
 
