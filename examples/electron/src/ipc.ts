@@ -38,7 +38,8 @@ export type WarmerCommand =
   | { readonly kind: "place"; readonly placement: Placement }
   /** `force` goes past the memory gate. The budget is what its field holds: the library judges it. */
   | { readonly kind: "warm"; readonly force: boolean; readonly budget: string }
-  | { readonly kind: "drop-profile" | "stop" };
+  | { readonly kind: "drop-profile" }
+  | { readonly kind: "stop" };
 
 /** Which server that is, only the settings say. */
 export interface ServerCommand {
