@@ -23,5 +23,7 @@ function runView(run: PrefaultReport): RunView[] {
   // Pages are whole, so that a little more is resident than was asked for.
   const residentBytes =
     residentBytesAfter === null ? null : Math.min(residentBytesAfter, plannedBytes);
-  return [{ name, plannedBytes, leftOutBytes, residentBytes, skipped: ran ? null : reason }];
+  // The library's reason for a run without bytes is of a model that has none.
+  const why = plannedBytes === 0 && leftOutBytes > 0 ? "the budget has no room for it" : reason;
+  return [{ name, plannedBytes, leftOutBytes, residentBytes, skipped: ran ? null : why }];
 }
