@@ -32,10 +32,13 @@ export async function withoutUnranked(
 /** Why those of the experts that a budget chose are used no more often than others; `undefined` where they are. */
 export function whyUnranked(run: Run, profile: ResolvedOptions["profile"]): string | undefined {
   if (!isExperts(run) || run.skipped !== undefined) return undefined;
-  const { worth, leftOutBytes = 0 } = run.choice ?? {};
+  const { worth, leftOutBytes = 0, experts } = run.choice ?? {};
   if (leftOutBytes === 0) return undefined;
+  if (profile === undefined) return "no profile ranks the experts";
   if (worth === "worth little") return "all experts are used about equally often";
-  return profile === undefined ? "no profile ranks the experts" : undefined;
+  // A snapshot has no counts, and ranks them all the same.
+  const isCounted = experts?.coverage !== null;
+  return worth === "unknown" && isCounted ? "the profile has too few samples to rank" : undefined;
 }
 
 /** Bytes of a model's tensors that are resident; `null` where the system does not say. */

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { evict } from "prefault";
 import { withPrefault } from "prefault/node-llama-cpp";
@@ -7,6 +7,15 @@ import { type BudgetModel, writeBudgetModel, writeCsvProfile } from "../helpers/
 import { loaded, watched } from "../helpers/load-beside.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { looksAtPageCache } from "../helpers/tolerance.ts";
+
+/** Of two tokens: a quarter of the experts, each once. */
+function thinProfile({ layers, experts }: BudgetModel): string {
+  const lines = ["layer,expert,count"];
+  for (let layer = 0; layer < layers; layer++) {
+    for (let expert = 0; expert < experts; expert += 4) lines.push(`${layer},${expert},1`);
+  }
+  return lines.join("\n");
+}
 
 // The load is played by reading the file, or by not reading it.
 describe.skipIf(process.platform !== "linux")("experts within a budget, after a load", () => {
@@ -17,12 +26,14 @@ describe.skipIf(process.platform !== "linux")("experts within a budget, after a 
     model = await writeBudgetModel(join(folder, "model.gguf"));
   });
 
-  async function load(reads: boolean, skew: number | null) {
+  /** @param skew of the profile, of the law that its counts follow; `"thin"`: so few that they say nothing */
+  async function load(reads: boolean, skew: number | "thin" | null) {
     const { path } = model;
     await evict(path);
     const { how, reported } = watched();
     const profile = join(folder, `${skew}.csv`);
-    if (skew !== null) writeCsvProfile(profile, model, skew, 1);
+    if (skew === "thin") writeFileSync(profile, thinProfile(model));
+    else if (skew !== null) writeCsvProfile(profile, model, skew, 1);
     await withPrefault(
       { modelPath: path, gpuLayers: 0 },
       async () => {
@@ -50,8 +61,15 @@ describe.skipIf(process.platform !== "linux")("experts within a budget, after a 
     expect(experts?.reason).toMatch(reason);
   });
 
+  test("are left as they are where it read them and a profile has too few samples", async () => {
+    const reason = /^skipped: the profile has too few samples to rank, and as many others/;
+    const experts = await load(true, "thin");
+    expect(experts?.reason).toMatch(reason);
+  });
+
   test("are filled where it did not read them", looksAtPageCache, async () => {
-    for (const skew of [null, 0]) expect(await load(false, skew)).toMatchObject({ ran: true });
+    for (const skew of [null, 0, "thin"] as const)
+      expect(await load(false, skew)).toMatchObject({ ran: true });
   });
 
   test("are filled where a profile ranks them", looksAtPageCache, async () => {
