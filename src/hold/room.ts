@@ -7,7 +7,7 @@ import { unusedBytes } from "../memory/memory.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
 import type { Range } from "../plan/range.ts";
 import type { FileRegion } from "../plan/region.ts";
-import { residentBytes } from "../residency/count.ts";
+import { residentBytesOfEach } from "../residency/count.ts";
 import { formatBytes } from "../units.ts";
 import { processTree } from "./process-tree.ts";
 
@@ -107,12 +107,10 @@ function keep(refusals: string[]): (thrown: unknown) => void {
 }
 
 async function missingBytes(plan: Plan, shim: Shim, signal?: AbortSignal): Promise<number> {
-  let missing = 0;
-  for (const { file, ranges } of plan.files) {
-    const resident = await residentBytes(shim, file, ranges, signal);
-    missing += Math.max(0, ranges.byteLength - (resident ?? 0));
-  }
-  return missing;
+  const resident = await residentBytesOfEach(shim, plan.files, signal);
+  return plan.files.reduce((sum, { ranges }, index) => {
+    return sum + Math.max(0, ranges.byteLength - (resident[index] ?? 0));
+  }, 0);
 }
 
 interface PageOut {

@@ -29,13 +29,7 @@ export async function mapFilled(
     await plan.close();
   }
   if (mapped.length === 0) return;
-  await prefault(mapped, {
-    gate: "always",
-    log() {},
-    signal,
-    killSwitch,
-    ...(workers !== undefined && { workers }),
-  });
+  await prefault(mapped, { gate: "always", log() {}, signal, killSwitch, workers });
 }
 
 async function mappedParts({ file, ranges }: FilePlan, shim: Shim): Promise<AddressRegion[]> {

@@ -2,11 +2,12 @@ import { loadShim } from "../../shims/index.ts";
 import type { FileSet } from "../file/file-set.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { planRegions } from "../plan/plan.ts";
-import { residentBytes } from "../residency/count.ts";
+import { residentBytesOfEach } from "../residency/count.ts";
 import type { ArrangedTarget } from "../run/arrange.ts";
 import { isExperts } from "../run/choose.ts";
 import type { Run, RunSource } from "../target/run.ts";
 import { tensorRegion } from "../target/target.ts";
+import { sumKnown } from "../units.ts";
 
 /**
  * Skips experts where as many bytes of others are resident already, as after an engine has read its model, and no
@@ -51,13 +52,7 @@ async function residentOf(
   const regions = tensors.map((tensor) => tensorRegion(model, tensor));
   const plan = await planRegions(regions, shim, files);
   try {
-    let bytes = 0;
-    for (const { file, ranges } of plan.files) {
-      const resident = await residentBytes(shim, file, ranges, signal);
-      if (resident === null) return null;
-      bytes += resident;
-    }
-    return bytes;
+    return sumKnown(await residentBytesOfEach(shim, plan.files, signal));
   } finally {
     await plan.close();
   }

@@ -59,6 +59,19 @@ export async function residentBytes(
   return total;
 }
 
+/** The same of each of several files, in their order. */
+export async function residentBytesOfEach(
+  shim: Shim,
+  files: Iterable<{ readonly file: FileSource; readonly ranges: Iterable<Range> }>,
+  signal?: AbortSignal,
+): Promise<(number | null)[]> {
+  const counts: (number | null)[] = [];
+  for (const { file, ranges } of files) {
+    counts.push(await residentBytes(shim, file, ranges, signal));
+  }
+  return counts;
+}
+
 /**
  * Bytes of ranges of this process's memory that are in memory, in whole pages; `null` when the system
  * will not say, also for a range that is not mapped at all.

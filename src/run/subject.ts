@@ -8,7 +8,7 @@ import type { FillStrategy } from "../fill/fill-task.ts";
 import type { Reserve } from "../memory/reserve-watch.ts";
 import { mergeAddresses } from "../plan/addresses.ts";
 import { type Plan, planRegions } from "../plan/plan.ts";
-import { residentBytes, residentBytesAt } from "../residency/count.ts";
+import { residentBytesAt, residentBytesOfEach } from "../residency/count.ts";
 import type { Attempt } from "../sweep/attempt.ts";
 import { chooseStrategy, type Strategy } from "../sweep/strategy.ts";
 import { readsSooner } from "../sweep/worker-count.ts";
@@ -119,10 +119,7 @@ function planSubject(plan: Plan, shim: Shim, mapped?: MappedRun): Subject {
     reserve: null,
     layOut: () => mapped?.layout ?? layOut(plan.files.map((each) => each.ranges)),
     async measure(signal) {
-      const counts: (number | null)[] = [];
-      for (const { file, ranges } of plan.files) {
-        counts.push(await residentBytes(shim, file, ranges, signal));
-      }
+      const counts = await residentBytesOfEach(shim, plan.files, signal);
       return { total: sumKnown(counts), files: counts };
     },
     choose: (asked) => chooseStrategy(asked, shim, files),
