@@ -6,7 +6,7 @@ import type { ResolvedOptions } from "../options.ts";
 import { type ArrangedTarget, isPartial } from "../run/arrange.ts";
 import { executeTarget, openTarget } from "../run/prefault.ts";
 import type { PrefaultReport } from "../run/report.ts";
-import type { FilesRun } from "../target/run.ts";
+import type { FilesRun, Run } from "../target/run.ts";
 import { fileRegions, type Target } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
 import { withoutUnranked } from "./unranked.ts";
@@ -45,20 +45,24 @@ export async function fillBeside(
   log: (line: string) => void,
 ): Promise<Filled> {
   let room: Room | null = null;
+  const prepare = async (opened: ArrangedTarget, how: ResolvedOptions, files: FileSet) => {
+    if (reader === null) return opened;
+    const arranged = await withoutUnranked(opened, how, files);
+    if (room === null && isPartial(arranged)) {
+      // What is skipped needs no room.
+      const regions = fileRegions(arranged.runs.filter((run) => !isSkipped(run)));
+      room = await makeRoom(reader, regions, { files, signal: how.signal });
+      log(roomLine(room));
+    }
+    return arranged;
+  };
   const fill = async (how: ResolvedOptions) => {
     const files = new FileSet();
     const opened = await openTarget(target, how, files);
-    const arranged = reader === null ? opened : await withoutUnranked(opened, how, files);
-    if (room === null && reader !== null && isPartial(arranged)) {
-      const { signal } = how;
-      room = await makeRoom(reader, fileRegions(arranged.runs), { files, signal }).catch(
-        async (error: unknown) => {
-          await files.close();
-          throw error;
-        },
-      );
-      log(roomLine(room));
-    }
+    const arranged = await prepare(opened, how, files).catch(async (error: unknown) => {
+      await files.close();
+      throw error;
+    });
     const all = [...arranged.failures, ...failures];
     const beside = loader === null || isPartial(arranged) ? null : await Turns.start(loader);
     const manner = beside === null ? {} : { mayRead: beside.mayRead };
@@ -73,6 +77,10 @@ export async function fillBeside(
   const again = await fill({ ...options, budget: first.budgetBytes ?? options.budget });
   const reports = again.reports.map((report, index) => both(first.reports[index], report));
   return { ...again, reports };
+}
+
+function isSkipped(run: Run): boolean {
+  return run.kind === "files" && run.skipped !== undefined;
 }
 
 function filledRuns({ runs }: ArrangedTarget, reports: readonly PrefaultReport[]): FilesRun[] {
