@@ -1,5 +1,3 @@
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Browser } from "puppeteer-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type {
@@ -12,10 +10,6 @@ import { electronApp } from "./electron/app.ts";
 import { chromium, launchChromium, WindowPage } from "./electron/page.ts";
 
 const MIB = 1024 ** 2;
-
-/** Screenshots are taken when somebody wants to look at them. */
-const SHOTS = process.env["SCREENSHOTS"];
-if (SHOTS !== undefined) mkdirSync(SHOTS, { recursive: true });
 
 const MODEL: ModelView = {
   name: "mixture.gguf",
@@ -84,17 +78,12 @@ describe("the example's window for what does not fit, and for its server", () =>
 
   /** Nothing may stick out, light or dark, wide or narrow. */
   async function look(name: string): Promise<void> {
-    for (const [width, value] of [
+    for (const [width, scheme] of [
       [960, "light"],
       [380, "dark"],
     ] as const) {
-      await window.page.setViewport({ width, height: 720 });
-      await window.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]);
-      await window.settle();
-      expect(await window.overflowing(), `${name}, ${width} pixels`).toEqual([]);
-      if (SHOTS !== undefined) {
-        await window.page.screenshot({ path: join(SHOTS, `${name}-${width}.png`) });
-      }
+      const out = await window.look(`${name}-${width}`, { width, height: 720, scheme });
+      expect(out, `${name}, ${width} pixels`).toEqual([]);
     }
   }
 

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { evict } from "prefault";
 import type { Browser } from "puppeteer-core";
@@ -22,10 +21,6 @@ import { chromium, launchChromium, WindowPage } from "./electron/page.ts";
 import { WarmerProcess } from "./electron/warmer-process.ts";
 
 const GIB = 1024 ** 3;
-
-/** Screenshots are taken when somebody wants to look at them. */
-const SHOTS = process.env["SCREENSHOTS"];
-if (SHOTS !== undefined) mkdirSync(SHOTS, { recursive: true });
 
 let app: string;
 let browser: Browser;
@@ -56,14 +51,10 @@ describe("the example's window, in Chromium", () => {
   /** Every look the state has: light and dark, wide and narrow. Nothing may stick out. */
   async function look(name: string): Promise<void> {
     for (const width of [960, 380]) {
-      for (const scheme of ["light", "dark"]) {
-        await window.page.setViewport({ width, height: width === 380 ? 720 : 680 });
-        await window.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-        await window.settle();
-        expect(await window.overflowing(), `${name}, ${width} pixels`).toEqual([]);
-        if (SHOTS !== undefined) {
-          await window.page.screenshot({ path: join(SHOTS, `${name}-${width}-${scheme}.png`) });
-        }
+      for (const scheme of ["light", "dark"] as const) {
+        const height = width === 380 ? 720 : 680;
+        const out = await window.look(`${name}-${width}-${scheme}`, { width, height, scheme });
+        expect(out, `${name}, ${width} pixels`).toEqual([]);
       }
     }
   }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import puppeteer, { type Browser, type Page } from "puppeteer-core";
@@ -8,6 +8,17 @@ const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 
 /** Where there is a Chromium, if there is one. */
 export const chromium = [process.env["CHROMIUM"] ?? "", ...CHROMIUM].find(existsSync);
+
+/** Screenshots are taken when somebody wants to look at them. */
+const SHOTS = process.env["SCREENSHOTS"];
+if (SHOTS !== undefined) mkdirSync(SHOTS, { recursive: true });
+
+/** How the window is looked at. */
+export interface Look {
+  readonly width: number;
+  readonly height: number;
+  readonly scheme: "light" | "dark";
+}
 
 export function launchChromium(): Promise<Browser> {
   return puppeteer.launch({
@@ -100,8 +111,17 @@ export class WindowPage {
     );
   }
 
+  /** Takes a screenshot, when somebody wants it. @returns what sticks out */
+  async look(name: string, { width, height, scheme }: Look): Promise<string[]> {
+    await this.page.setViewport({ width, height });
+    await this.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+    await this.settle();
+    if (SHOTS !== undefined) await this.page.screenshot({ path: join(SHOTS, `${name}.png`) });
+    return this.#overflowing();
+  }
+
   /** What is wider than the window. */
-  overflowing(): Promise<string[]> {
+  #overflowing(): Promise<string[]> {
     return this.page.evaluate(() => {
       const { clientWidth, scrollWidth } = document.documentElement;
       const wide = [...document.body.querySelectorAll("*")].filter(
