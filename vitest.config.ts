@@ -35,6 +35,9 @@ const built = (name: string, groupOrder: number, more: object = {}) => ({
   },
 });
 
+/** For files that mostly wait: for the disk, for threads, for the command that they started. */
+const twoAtATime = { fileParallelism: true, maxWorkers: 2 };
+
 /** Shares one tarball, and one project that has it installed. */
 const packed = { globalSetup: ["test/package/global-setup.ts"] };
 
@@ -62,7 +65,7 @@ export default defineConfig({
     projects: [
       unbuilt("pure", 0),
       unbuilt("native", 1),
-      built("pool", 2),
+      built("pool", 2, twoAtATime),
       built("conformance", 3),
       built("filesystems", 3),
       built("engine", 4),
@@ -72,7 +75,7 @@ export default defineConfig({
         env: { NODE_OPTIONS: cage },
       }),
       built("robustness", 5),
-      built("package", 6, packed),
+      built("package", 6, { ...packed, ...twoAtATime }),
       built("examples", 7, packed),
       // Boots the kernels that the README names, each in QEMU: two to five minutes each.
       ...onDemand(built("kernels", 8, { hookTimeout: 1_200 * SECOND })),

@@ -39,7 +39,7 @@ export function renderScope(result: ScopeResult): string {
 }
 
 /** Medians, and the least and the most of the rounds in brackets. */
-export function renderTable({ title, columns, rows }: Table): string {
+export function renderTable({ title, columns, rows, over }: Table): string {
   const shown = columns.filter(({ key }) => rows.some((row) => valuesOf(row, key).length > 0));
   const head = ["", ...shown.map((column) => column.title)];
   const body = rows.map((row) =>
@@ -50,7 +50,7 @@ export function renderTable({ title, columns, rows }: Table): string {
   const rounds = Math.max(0, ...rows.map((row) => row.samples.length));
   const rule = ["---", ...shown.map(() => "---:")];
   const lines = [head, rule, ...body].map((cells) => `| ${cells.join(" | ")} |`);
-  return `\n### ${title}\n\nMedian of ${rounds} rounds (least to most).\n\n${lines.join("\n")}`;
+  return `\n### ${title}\n\nMedian of ${rounds} ${over ? "looks" : "rounds"} (least to most).\n\n${lines.join("\n")}`;
 }
 
 function cell(row: Row, { key, digits = 2 }: Column): string {

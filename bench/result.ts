@@ -28,6 +28,8 @@ export interface Table {
   readonly rows: readonly Row[];
   /** Whether more of the first column is better. */
   readonly moreIsBetter: boolean;
+  /** The metric that tells when a sample was taken, where the samples are looks at one run: it is plotted over that. */
+  readonly over?: Omit<Column, "digits">;
 }
 
 /** Whether any contender of a table ran. */

@@ -17,6 +17,7 @@ export const SCOPE_NAMES = [
   "reference",
   "read-ahead",
   "slices",
+  "keep",
 ] as const;
 
 export type ScopeName = (typeof SCOPE_NAMES)[number];
@@ -37,6 +38,8 @@ export interface Settings {
   readonly dropCaches: boolean;
   /** Bytes a second of the capped device. */
   readonly capBytes: number;
+  /** How long `keep` is watched. */
+  readonly minutes: number;
   /** The folder whose `node_modules` holds node-llama-cpp. */
   readonly engine: string;
 }
@@ -51,6 +54,7 @@ export const USAGE = `npm run bench -- [options]
   --dir DIR        make the files there and keep them for the next run     [a temporary folder]
   --quick          small files, few rounds: shows only that it runs
   --cap N          bytes a second of the capped device                     [524288000]
+  --minutes N      how long keep is watched                                [60; quick 1]
   --engine DIR     folder with node-llama-cpp in its node_modules          [build/engine]
   --drop-caches    as root: also empty the machine's page cache before each cold run`;
 
@@ -67,6 +71,7 @@ export function parseSettings(argv: readonly string[]): Settings {
       quick: { type: "boolean", default: false },
       "drop-caches": { type: "boolean", default: false },
       cap: { type: "string", default: String(500 * 1024 ** 2) },
+      minutes: { type: "string" },
       engine: { type: "string", default: "build/engine" },
     },
   });
@@ -83,6 +88,7 @@ export function parseSettings(argv: readonly string[]): Settings {
     quick,
     dropCaches: values["drop-caches"],
     capBytes: whole("cap", values.cap),
+    minutes: whole("minutes", values.minutes ?? (quick ? "1" : "60")),
     engine: values.engine,
   };
 }

@@ -75,8 +75,8 @@ export class Subjects {
   }
 
   /** A dense model of 24 layers, of which a token uses every byte. */
-  async dense(byteLength: number): Promise<string> {
-    return this.#made(`bench-dense-${byteLength}.gguf`, byteLength, async (path) => {
+  async dense(byteLength: number, name = "dense"): Promise<string> {
+    return this.#made(`bench-${name}-${byteLength}.gguf`, byteLength, async (path) => {
       await writeSyntheticModel({ kind: "dense", path, targetBytes: byteLength, layers: 24 });
       const handle = await open(path, "r+");
       await handle.sync();

@@ -3,6 +3,7 @@ import type { ScopeName } from "../settings.ts";
 import { beside } from "./beside.ts";
 import { cold } from "./cold.ts";
 import { firstToken } from "./first-token.ts";
+import { keep } from "./keep.ts";
 import { kernel } from "./kernel.ts";
 import { larger } from "./larger.ts";
 import { peers } from "./peers.ts";
@@ -33,4 +34,5 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   reference,
   "read-ahead": readAhead,
   slices,
+  keep,
 };
