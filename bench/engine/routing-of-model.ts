@@ -26,6 +26,9 @@ const PROMPTS = [
   "E = mc^2 implies",
 ];
 
+/** What the profile is made of. */
+export const OTHER_PROMPTS = PROMPTS.filter((_, index) => index % 2 === 1);
+
 /** Loads a model in a process of its own and sees which experts its tokens use. @param tokens a prompt */
 export async function measureRouting(
   path: string,

@@ -11,7 +11,7 @@ export const server: Scope = {
   compares:
     "A server over node-llama-cpp on the CPU, which reads its whole model at its start as llama-server does, " +
     "with a mixture of experts twice as large as its memory cgroup, on a disk that reads ahead 128 KiB: started " +
-    "as it is, and by `prefault run --budget auto --profile`, with a profile counted from other prompts; the " +
+    "as it is, and by `prefault run --budget auto --profile`, with a profile counted from other prompts, and one that `prefault record` wrote while they were answered; the " +
     "same where the system allows no way to make room, and with `--lock`; and with `withPrefault` in " +
     "the server's own process. The request comes when all that is done before it is done. " +
     "Then a model whose router chooses all experts alike.",

@@ -12,10 +12,12 @@ const COLUMNS: readonly Column[] = [
   { key: "processMs", title: "whole process, ms", digits: 0 },
   { key: "firstCallMs", title: "first call over one page, ms", digits: 1 },
   { key: "secondCallMs", title: "second call, ms", digits: 1 },
+  { key: "commandMs", title: "to the start of its command, ms", digits: 0 },
 ];
 const EMPTY = "an empty module";
 const IMPORT = "prefault, imported";
 const CALLED = "prefault, one cold page";
+const RUN = "prefault run -- COMMAND";
 
 export const startup: Scope = {
   name: "startup",
@@ -23,7 +25,7 @@ export const startup: Scope = {
     "Importing the built library over importing an empty module, each in a fresh Node without any " +
     "loader; then a call over a single cold page, and a second call in the same process. A call's " +
     "time is until its answer, which is after its page was touched: an upper bound of the time to " +
-    "the first touched page.",
+    "the first touched page. Then `prefault run`, until the command that it was given has begun.",
   wrongWhen: [
     "the library's own files are cold (the first round is one of warm-up and does not count)",
     "a loader compiles the module (the child is compiled to plain JavaScript beforehand)",
@@ -53,6 +55,18 @@ export const startup: Scope = {
       contender(EMPTY, { module: empty }),
       contender(IMPORT, { module: library }),
       contender(CALLED, { module: library, path }),
+      {
+        name: RUN,
+        async run() {
+          await subjects.cool(path);
+          const started = performance.timeOrigin + performance.now();
+          const { stdout, seconds } = await runProgram(process.execPath, [
+            ...["dist/cli.js", "run", "--quiet", path],
+            ...["--", "date", "+%s%N"],
+          ]);
+          return { commandMs: Number(stdout) / 1e6 - started, processMs: seconds * 1000 };
+        },
+      },
     ];
     await interleave(contenders, 1, () => {});
     const rows = await interleave(contenders, 2 * settings.rounds, say);
@@ -70,7 +84,16 @@ export const startup: Scope = {
           value: medianOf(rows, CALLED, "firstCallMs"),
           atMost: 80,
         },
+        {
+          what: "prefault run, to the start of its command, over an empty Node's whole process, ms",
+          value: difference(medianOf(rows, RUN, "commandMs"), medianOf(rows, EMPTY, "processMs")),
+          atMost: 60,
+        },
       ],
     };
   },
 };
+
+function difference(above: number | null, below: number | null): number | null {
+  return above === null || below === null ? null : above - below;
+}

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -5,7 +7,7 @@ import { openModel } from "../../src/model/open-model.ts";
 import type { Bench } from "../bench.ts";
 import type { Server } from "../engine/client.ts";
 import { countedProfile, writeJsonProfile } from "../engine/profile.ts";
-import { measureRouting } from "../engine/routing-of-model.ts";
+import { measureRouting, OTHER_PROMPTS } from "../engine/routing-of-model.ts";
 import { runServer, type ServerRun } from "../engine/run-server.ts";
 import { type Check, type Column, medianOf, ratio, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
@@ -13,6 +15,7 @@ import { interleave } from "../rounds.ts";
 const PLAIN = "the server as it is";
 const ALL = "the same, with memory for all of the model";
 const RUN = "prefault run";
+const RECORDED = "prefault run, with what prefault record saw";
 const NO_ROOM = "prefault run, where no room can be made";
 const LOCK = "prefault run --lock";
 const WITH = "withPrefault in the server";
@@ -31,6 +34,7 @@ const LONG_COLUMNS: readonly Column[] = [
   { key: "readGib", title: "read during the request, GiB" },
 ];
 
+const CLI = "dist/cli.js";
 /** What the profile is counted from: so many tokens after each of four other prompts. */
 const PROFILED_TOKENS = 60;
 /** Eight tokens of a tokenizer of bytes: a long prompt uses nearly every expert once, whatever is warm. */
@@ -64,19 +68,32 @@ export async function compareServers(bench: Bench, comparison: Comparison): Prom
   const model = await openModel(path);
   writeJsonProfile(profile, countedProfile(model, counted.weights, counted.samples));
 
-  const flags = ["--budget", "auto", "--profile", profile, "-ngl", "0"];
-  const launcher = [process.execPath, "dist/cli.js", "run", ...flags];
+  const launch = (by: string) => {
+    const flags = ["--budget", "auto", "--profile", by, "-ngl", "0"];
+    return [process.execPath, CLI, "run", ...flags];
+  };
+  const launcher = launch(profile);
   const isUniform = id.endsWith("uniform");
   const isLong = tokens > 24;
   // What takes minutes a round is measured only as far as claims go.
   const few = isUniform ? [PLAIN, RUN] : isLong ? [PLAIN, RUN, LOCK] : null;
   const bytes = statSync(path).size;
+  const halfBytes = Math.floor(bytes / 2);
+  const recorded = join(subjects.folder, `${id}.recorded.json`);
+  if (few === null) {
+    say("  recording a profile while the server answers other prompts");
+    await recordProfile(bench, { model: path, engine, limitBytes: halfBytes }, recorded);
+  }
   const ways: { name: string; more: Partial<ServerRun> }[] = [
     { name: PLAIN, more: {} },
     { name: ALL, more: { limitBytes: 2 * bytes } },
     {
       name: RUN,
       more: { launcher: [...launcher, "--"], whenHealthy: isWarm(/experts\] |core only/) },
+    },
+    {
+      name: RECORDED,
+      more: { launcher: [...launch(recorded), "--"], whenHealthy: isWarm(/experts\] /) },
     },
     {
       name: NO_ROOM,
@@ -109,7 +126,7 @@ export async function compareServers(bench: Bench, comparison: Comparison): Prom
           const ran = await runServer(subjects, {
             model: path,
             engine,
-            limitBytes: Math.floor(bytes / 2),
+            limitBytes: halfBytes,
             request: { prompt: PROMPT, tokens },
             ...more,
           });
@@ -134,6 +151,31 @@ export async function compareServers(bench: Bench, comparison: Comparison): Prom
     rows,
     moreIsBetter: isLong,
   };
+}
+
+/** `prefault record` beside the plain server, while that answers other prompts. */
+async function recordProfile(
+  { subjects }: Bench,
+  { model, ...server }: Pick<ServerRun, "model" | "engine" | "limitBytes">,
+  profile: string,
+): Promise<void> {
+  const [first = "", ...others] = OTHER_PROMPTS;
+  await runServer(subjects, {
+    ...server,
+    model,
+    request: { prompt: first, tokens: PROFILED_TOKENS },
+    async whenHealthy(healthy) {
+      // What lies in memory after the start is the end of the file. The first answers push that out.
+      for (const prompt of others) await healthy.complete({ prompt, tokens: PROFILED_TOKENS });
+      const args = [CLI, "record", model, "--every", "2s", "--output", profile];
+      const record = spawn(process.execPath, args, { stdio: "ignore" });
+      for (const prompt of others) await healthy.complete({ prompt, tokens: PROFILED_TOKENS });
+      record.kill("SIGINT");
+      const [code] = await once(record, "close");
+      if (code !== 0 && code !== 130) throw new Error(`prefault record ended with ${code}`);
+      return undefined;
+    },
+  });
 }
 
 /** Neither CAP_SYS_NICE nor CAP_IPC_LOCK, as for most users. */
@@ -181,6 +223,7 @@ export function serverChecks({ id, rows }: Table): Check[] {
   }
   const limits: [string, number, number][] = [
     [RUN, 0.45, 0.7],
+    [RECORDED, 0.45, 0.7],
     [NO_ROOM, 0.85, 0.9],
     [LOCK, 0.45, 0.7],
     [WITH, 0.45, 0.7],
