@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Started, startProcess } from "../helpers/run-child.ts";
 import type { BuiltImage } from "./image.ts";
@@ -11,6 +11,13 @@ export interface ContainerOptions {
   readonly limitBytes: number;
 }
 
+export interface Container extends Started {
+  /** Of its first process; `undefined` while it has not begun. */
+  first(): number | undefined;
+  /** Ends all of it at once. */
+  end(): void;
+}
+
 let count = 0;
 
 /**
@@ -21,14 +28,25 @@ export function startContainer(
   image: BuiltImage,
   folder: string,
   options: ContainerOptions,
-): Started {
+): Container {
   const id = `prefault-test-${process.pid}-${count++}`;
   const bundle = join(folder, id);
   mkdirSync(bundle);
   writeFileSync(join(bundle, "config.json"), JSON.stringify(configOf(image, id, options)));
+  const pidFile = join(bundle, "pid");
   const state = ["--root", join(folder, "state"), "--cgroup-manager", "cgroupfs"];
-  const crun = ["crun", ...state, "run", "--bundle", bundle, id];
-  return startProcess([...WITHOUT_UNIFIED, ...crun]);
+  const crun = ["crun", ...state, "run", "--bundle", bundle, "--pid-file", pidFile, id];
+  const started = startProcess([...WITHOUT_UNIFIED, ...crun]);
+  const first = () => (existsSync(pidFile) ? Number(readFileSync(pidFile, "utf8")) : undefined);
+  let isOver = false;
+  const ended = started.ended.finally(() => {
+    isOver = true;
+  });
+  const end = () => {
+    const pid = first();
+    if (!isOver && pid !== undefined) process.kill(pid, "SIGKILL");
+  };
+  return { ...started, ended, first, end };
 }
 
 /**
