@@ -14,6 +14,7 @@ export const SCOPE_NAMES = [
   "larger",
   "server",
   "server-long",
+  "server-gpu",
   "reference",
   "read-ahead",
   "slices",

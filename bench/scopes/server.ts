@@ -1,7 +1,8 @@
 import type { Bench, Scope } from "../bench.ts";
 import { whyNoServer } from "../engine/run-server.ts";
-import type { ScopeOutcome, Table } from "../result.ts";
+import type { Check, ScopeOutcome, Table } from "../result.ts";
 import { compareServers, serverChecks } from "../server/compare.ts";
+import { gpuChecks, halfOnGpu } from "../server/half-on-gpu.ts";
 import { onUntunedDisk } from "../untuned.ts";
 
 const NOTHING: ScopeOutcome = { tables: [], checks: [] };
@@ -44,10 +45,31 @@ export const serverLong: Scope = {
     }),
 };
 
+export const serverGpu: Scope = {
+  name: "server-gpu",
+  compares:
+    "The server with 12 of 24 layers on a Vulkan device, on a disk that reads ahead 128 KiB, in a memory cgroup " +
+    "that has room for those and for the file's other half, and not for the whole file: as it is, and by " +
+    "`prefault run`, which drops from the page cache what went to the device.",
+  wrongWhen: [
+    "the Vulkan device is a processor: then its buffers take the cgroup's memory, which a GPU's do not, and its share " +
+      "of a token hides what is gained",
+    "the model is not cold before the start (checked: residency must read 0)",
+  ],
+  run: (bench) =>
+    withServer(
+      bench,
+      1,
+      async (own) => [await halfOnGpu(own, await own.subjects.model(own.settings.bytes))],
+      gpuChecks,
+    ),
+};
+
 async function withServer(
   bench: Bench,
   models: number,
   compare: (own: Bench) => Promise<Table[]>,
+  checks: (table: Table) => Check[] = serverChecks,
 ): Promise<ScopeOutcome> {
   const missing = whyNoServer(bench.settings.engine);
   if (missing !== undefined) {
@@ -55,5 +77,5 @@ async function withServer(
     return NOTHING;
   }
   const tables = (await onUntunedDisk(bench, compare, models)) ?? [];
-  return { tables, checks: tables.flatMap(serverChecks) };
+  return { tables, checks: tables.flatMap(checks) };
 }

@@ -2,15 +2,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { openModel } from "../../src/model/open-model.ts";
 import type { Bench } from "../bench.ts";
-import type { Server } from "../engine/client.ts";
 import { countedProfile, writeJsonProfile } from "../engine/profile.ts";
 import { measureRouting, OTHER_PROMPTS } from "../engine/routing-of-model.ts";
 import { runServer, type ServerRun } from "../engine/run-server.ts";
 import { type Check, type Column, medianOf, ratio, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
+import { isWarm } from "./is-warm.ts";
 
 const PLAIN = "the server as it is";
 const ALL = "the same, with memory for all of the model";
@@ -180,18 +179,6 @@ async function recordProfile(
 
 /** Neither CAP_SYS_NICE nor CAP_IPC_LOCK, as for most users. */
 const WITHOUT_RIGHTS = ["setpriv", "--bounding-set", "-sys_nice,-ipc_lock"];
-
-/** Waits until the server, or what started it, has said that it is warm. */
-function isWarm(said: RegExp) {
-  return async (server: Server) => {
-    const end = performance.now() + 60_000;
-    while (!said.test(server.stderr)) {
-      if (performance.now() > end) throw new Error(`never warm: ${server.stderr}`);
-      await sleep(10);
-    }
-    return undefined;
-  };
-}
 
 function harmonicMean(values: readonly number[]): number {
   return values.length / values.reduce((sum, value) => sum + 1 / value, 0);
