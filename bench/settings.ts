@@ -13,6 +13,7 @@ export const SCOPE_NAMES = [
   "beside",
   "larger",
   "server",
+  "server-uniform",
   "server-long",
   "server-gpu",
   "reference",

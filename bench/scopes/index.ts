@@ -12,7 +12,7 @@ import { pool } from "./pool.ts";
 import { readAhead } from "./read-ahead.ts";
 import { ready } from "./ready.ts";
 import { reference } from "./reference.ts";
-import { server, serverGpu, serverLong } from "./server.ts";
+import { server, serverGpu, serverLong, serverUniform } from "./server.ts";
 import { slices } from "./slices.ts";
 import { startup } from "./startup.ts";
 import { warm } from "./warm.ts";
@@ -30,6 +30,7 @@ export const SCOPES: Readonly<Record<ScopeName, Scope>> = {
   beside,
   larger,
   server,
+  "server-uniform": serverUniform,
   "server-long": serverLong,
   "server-gpu": serverGpu,
   reference,

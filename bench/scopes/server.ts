@@ -14,22 +14,29 @@ export const server: Scope = {
     "with a mixture of experts twice as large as its memory cgroup, on a disk that reads ahead 128 KiB: started " +
     "as it is, and by `prefault run --budget auto --profile`, with a profile counted from other prompts, and one that `prefault record` wrote while they were answered; the " +
     "same where the system allows no way to make room, and with `--lock`; and with `withPrefault` in " +
-    "the server's own process. The request comes when all that is done before it is done. " +
-    "Then a model whose router chooses all experts alike.",
+    "the server's own process. The request comes when all that is done before it is done.",
   wrongWhen: [
     "the model is not cold before the start (checked: residency must read 0)",
     "the model sends every token to the same experts (its routing is measured, and printed)",
     "the kernel pages out idle memory in between (the machine's facts say so)",
   ],
   run: (bench) =>
-    withServer(bench, 2, async (own) => {
-      const { subjects, settings } = own;
-      const skewed = await subjects.routed(settings.bytes);
-      const uniform = await subjects.uniform(settings.bytes);
-      return [
-        await compareServers(own, { id: "server", path: skewed, tokens: 24 }),
-        await compareServers(own, { id: "server-uniform", path: uniform, tokens: 24 }),
-      ];
+    withServer(bench, 1, async (own) => {
+      const path = await own.subjects.routed(own.settings.bytes);
+      return [await compareServers(own, { id: "server", path, tokens: 24 })];
+    }),
+};
+
+export const serverUniform: Scope = {
+  name: "server-uniform",
+  compares:
+    "The server of `server` with a model whose router chooses all experts alike, so that no profile foretells them: as " +
+    "it is, and by `prefault run --budget auto --profile`.",
+  wrongWhen: server.wrongWhen,
+  run: (bench) =>
+    withServer(bench, 1, async (own) => {
+      const path = await own.subjects.uniform(own.settings.bytes);
+      return [await compareServers(own, { id: "server-uniform", path, tokens: 24 })];
     }),
 };
 

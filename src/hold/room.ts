@@ -8,7 +8,6 @@ import { type Plan, planRegions } from "../plan/plan.ts";
 import type { Range } from "../plan/range.ts";
 import type { FileRegion } from "../plan/region.ts";
 import { residentBytesOfEach } from "../residency/count.ts";
-import { formatBytes } from "../units.ts";
 import { processTree } from "./process-tree.ts";
 
 /** How room was made. */
@@ -19,7 +18,7 @@ export type RoomBy =
   | "page-out"
   /** The cgroup was told to reclaim what was used least. */
   | "memory.reclaim"
-  /** Neither was allowed: what is filled may be evicted in favour of what the engine read. */
+  /** Neither was allowed, or made enough of it: what is filled may be evicted in favour of what the engine read. */
   | "nothing";
 
 export interface Room {
@@ -63,7 +62,7 @@ export async function makeRoom(
   const shim = await loadShim();
   const plan = await abortable(signal, planRegions(regions, shim, files), (late) => late.close());
   try {
-    let wantedBytes = await missingBytes(plan, shim, signal);
+    const wantedBytes = await missingBytes(plan, shim, signal);
     const free = () => unusedBytes(shim.memory()) - SPARE_BYTES;
     const before = free();
     const isEnough = () => free() >= ENOUGH * wantedBytes;
@@ -74,21 +73,8 @@ export async function makeRoom(
     if (wantedBytes === 0 || isEnough()) {
       return { by: "free memory", wantedBytes, freedBytes: 0, refusals };
     }
-    await pageOut(pid, plan, shim, { keepsRanges: true, isEnough, signal }).catch(keep(refusals));
-    // The kernel passes over a large folio of which a part is kept: with slices of experts, over nearly all.
-    if (!isEnough() && refusals.length === 0) {
-      const isEnoughNow = async () => {
-        wantedBytes = await missingBytes(plan, shim, signal);
-        return isEnough();
-      };
-      const all = { keepsRanges: false, isEnough: isEnoughNow, signal };
-      await pageOut(pid, plan, shim, all).catch(keep(refusals));
-      await isEnoughNow();
-    }
+    await pageOut(pid, plan, shim, isEnough, signal).catch(keep(refusals));
     if (isEnough()) return room("page-out");
-    if (refusals.length === 0) {
-      refusals.push(`page-out freed ${formatBytes(Math.max(0, free() - before))}`);
-    }
     await abortable(signal, reclaim(pid, wantedBytes - free())).catch(keep(refusals));
     return room(isEnough() ? "memory.reclaim" : "nothing");
   } finally {
@@ -113,19 +99,17 @@ async function missingBytes(plan: Plan, shim: Shim, signal?: AbortSignal): Promi
   }, 0);
 }
 
-interface PageOut {
-  /** Only what lies beside the plan's ranges is paged out. */
-  readonly keepsRanges: boolean;
-  isEnough(): boolean | Promise<boolean>;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** Pages out what a process tree has mapped of the plan's files, until it is enough. */
+/**
+ * Pages out what a process tree has mapped of the plan's files beside its ranges, until it is enough. The kernel passes
+ * over a large folio of which a part is kept. To page that out as well costs more than it gains: what is kept would be
+ * read again, and the engine would have to map it again.
+ */
 async function pageOut(
   pid: number,
   plan: Plan,
   shim: Shim,
-  { keepsRanges, isEnough, signal }: PageOut,
+  isEnough: () => boolean,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   // Pages that reclaim has unmapped and could not free yet leave without any right.
   for (const { file, ranges } of shim.canEvict ? plan.files : []) {
@@ -133,15 +117,14 @@ async function pageOut(
       await shim.evict(file.fd, offset, byteLength);
     }
   }
-  if (await isEnough()) return;
+  if (isEnough()) return;
   for (const each of await processTree(pid)) {
     for (const { file, ranges } of plan.files) {
       for (const mapping of (await shim.findMappings(file.path, each)) ?? []) {
         const { address, byteLength, offset } = mapping;
-        const kept = keepsRanges ? ranges : [];
-        for (const gap of gapsBetween(kept, offset, offset + byteLength)) {
+        for (const gap of gapsBetween(ranges, offset, offset + byteLength)) {
           for (let at = gap.offset; at < gap.offset + gap.byteLength; at += STEP_BYTES) {
-            if (signal?.aborted || (await isEnough())) return;
+            if (signal?.aborted || isEnough()) return;
             const bytes = Math.min(STEP_BYTES, gap.offset + gap.byteLength - at);
             const range = { address: address + BigInt(at - offset), byteLength: bytes };
             await shim.pageOut(each, [range]);

@@ -32,9 +32,9 @@ export interface Filled {
 }
 
 /**
- * Fills a target. Where an engine has read all of a model of which only a part fits, room is made first;
- * where that is not allowed, the part is read twice: what was read last evicts some of what was read
- * first, and what is read again counts as used, and stays.
+ * Fills a target. Where an engine has read all of a model of which only a part fits, room is made first, and the
+ * part is read twice. Linux takes memory first from pages that were read once (its inactive list): without the second
+ * reading, what the engine reads next would evict the part, and where no room could be made, its end its beginning.
  *
  * Asks again what fits: the engine has taken memory since.
  *
@@ -45,9 +45,13 @@ export async function fillBeside(
   log: (line: string) => void,
 ): Promise<Filled> {
   let room: Room | null = null;
+  let before: ArrangedTarget | null = null;
   const prepare = async (opened: ArrangedTarget, how: ResolvedOptions, files: FileSet) => {
     if (reader === null) return opened;
-    const arranged = await withoutUnranked(opened, how, files);
+    // What was filled at the first reading is resident at the second, and no reason to leave it as it is.
+    const arranged: ArrangedTarget =
+      before === null ? await withoutUnranked(opened, how, files) : skippedAs(before, opened);
+    before = arranged;
     if (room === null && isPartial(arranged)) {
       // What is skipped needs no room.
       const regions = fileRegions(arranged.runs.filter((run) => !isSkipped(run)));
@@ -72,11 +76,22 @@ export async function fillBeside(
     return { reports, runs: filledRuns(arranged, reports), budgetBytes: arranged.budgetBytes };
   };
   const first = await fill(options);
-  const by = (room as Room | null)?.by;
-  if (by !== "nothing" || first.runs.length === 0) return first;
+  if (room === null || first.runs.length === 0) return first;
   const again = await fill({ ...options, budget: first.budgetBytes ?? options.budget });
   const reports = again.reports.map((report, index) => both(first.reports[index], report));
   return { ...again, reports };
+}
+
+function skippedAs(before: ArrangedTarget, { runs, ...opened }: ArrangedTarget): ArrangedTarget {
+  const skipped = (index: number) => {
+    const run = before.runs[index];
+    return run?.kind === "files" ? run.skipped : undefined;
+  };
+  const again = runs.map((run, index) => {
+    const why = skipped(index);
+    return run.kind === "files" && why !== undefined ? { ...run, skipped: why } : run;
+  });
+  return { ...opened, runs: again };
 }
 
 function isSkipped(run: Run): boolean {
@@ -105,7 +120,11 @@ function roomLine({ by, wantedBytes, freedBytes, refusals }: Room): string {
       return `prefault: ${formatBytes(freedBytes)} of the model that are not wanted were paged out`;
     case "memory.reclaim":
       return `prefault: the cgroup reclaimed ${formatBytes(freedBytes)}`;
-    case "nothing":
-      return `prefault: no room could be made (${refusals.join("; ")}), so that the part is read twice`;
+    case "nothing": {
+      const some = `room for ${formatBytes(freedBytes)} of ${formatBytes(wantedBytes)}`;
+      const made = freedBytes > 0 ? some : "no room";
+      const why = refusals.length > 0 ? ` (${refusals.join("; ")})` : "";
+      return `prefault: ${made} could be made${why}, so that some of it is read from the disk twice`;
+    }
   }
 }

@@ -18,8 +18,8 @@ export interface KeepOptions extends Omit<PrefaultOptions, "onError"> {
   /**
    * Milliseconds between two looks at what is still resident.
    *
-   * @defaultValue `2_000`: a look takes about a millisecond, so that it costs less than a thousandth of a
-   *   processor, and what goes missing is back within five seconds of calm
+   * @defaultValue `2_000`: looking costs two thousandths of a processor (bench `keep`), and what goes missing is back
+   *   within five seconds of calm
    */
   readonly everyMs?: number | undefined;
 

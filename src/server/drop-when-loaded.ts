@@ -6,8 +6,8 @@ import { type Prepared, pathsOfPlans } from "./prepare.ts";
 import { waitUntilReady } from "./wait-until-ready.ts";
 
 /**
- * What went to the GPU is of no use in the page cache. Where it crowds out what stays on the CPU it is dropped,
- * when the engine has copied it.
+ * What went to the GPU is of no use in the page cache. Where it crowds out what stays on the CPU it is dropped, when
+ * the engine has copied it. To fill before that would be in vain: the engine's reading evicts it again.
  */
 export async function dropWhenLoaded(
   { moment, plans, launch }: Prepared,

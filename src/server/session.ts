@@ -44,7 +44,6 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
   const log = (line: string) => (signal.aborted ? undefined : write(line));
   let set: KeptSet | null = null;
   let recording: Promise<void> = Promise.resolve();
-  let dropping: Promise<void> = Promise.resolve();
 
   const options = { ...others, ...(profile !== "auto" && { profile }), signal, log };
   const report = reporting(options, async (resolved) => {
@@ -57,6 +56,9 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     }
     const skipped = await waitForMoment(prepared, pid, signal, log);
     if (skipped !== null) return [emptyReport("prefault", skipped)];
+    await dropWhenLoaded(prepared, pid, signal, log).catch((error: unknown) => {
+      log(`prefault: ${asPrefaultError(error).message}`);
+    });
     const ready = prepared.moment.when === "ready";
     const reserveBytes = given.reserveBytes ?? (ready ? RESERVE_BYTES : resolved.reserveBytes);
     const { plans: target, failures } = prepared;
@@ -75,9 +77,6 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     void set.ended.then((error) => {
       if (error !== null) log(`prefault: it is no longer kept: ${error.message}`);
     });
-    dropping = dropWhenLoaded(prepared, pid, signal, log).catch((error: unknown) => {
-      log(`prefault: ${asPrefaultError(error).message}`);
-    });
     const { auto } = prepared;
     if (auto !== null) {
       recording = auto.record(signal).catch((error) => {
@@ -92,7 +91,6 @@ export function warmBeside({ pid, plan }: StartedCommand, given: ServerOptions):
     release();
     await report;
     await recording;
-    await dropping;
     await set?.close();
   }
   return { report, close, [Symbol.asyncDispose]: close };

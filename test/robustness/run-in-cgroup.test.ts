@@ -77,7 +77,7 @@ describe.skipIf(!isRoot || !hasFincore)("a server whose model is larger than its
     readonly warmer: number;
     said(): string;
     /** In the group of the server. */
-    flood(): Promise<void>;
+    flood(times: number): Promise<void>;
     end(): Promise<void>;
   }
 
@@ -118,12 +118,12 @@ describe.skipIf(!isRoot || !hasFincore)("a server whose model is larger than its
       server,
       warmer: fake.warmers()[0] ?? -1,
       said,
-      async flood() {
+      async flood(times: number) {
         await evictAll(other);
-        // Twice, so that it counts as used.
-        const script = 'dd if="$0" of=/dev/null bs=1M && dd if="$0" of=/dev/null bs=1M';
-        const flood = await runProcess(["sh", "-c", script, other], { cgroup: cgroup.folder });
-        expect(flood.code).toBe(0);
+        const dd = ["dd", `if=${other}`, "of=/dev/null", "bs=1M"];
+        for (let time = 0; time < times; time++) {
+          expect((await runProcess(dd, { cgroup: cgroup.folder })).code).toBe(0);
+        }
       },
       async end() {
         prefault.kill("SIGTERM");
@@ -141,7 +141,7 @@ describe.skipIf(!isRoot || !hasFincore)("a server whose model is larger than its
   test("has the hottest part of it resident after its load", looksAtPageCache, async ({ skip }) => {
     const { said, warmer, end } = await serve([], /Pre-faulted/, [], skip);
     expect(has(warmer, CAP_SYS_NICE)).toBe(true);
-    expect(said(), said()).toMatch(/iB of the model that are not wanted were paged out/);
+    expect(said(), said()).toMatch(/were paged out|room for .* could be made/);
     expect(await residentShare(...hottest)).toBeGreaterThan(mostOf(1));
     expect(cachedBytes(model.paths)).toBeGreaterThan(mostOf(budget) - MIB);
     await end();
@@ -155,7 +155,7 @@ describe.skipIf(!isRoot || !hasFincore)("a server whose model is larger than its
       const { said, warmer, end } = await serve([], /Pre-faulted/, before, skip);
       expect(has(warmer, CAP_SYS_NICE) || has(warmer, CAP_IPC_LOCK)).toBe(false);
       expect(said()).toMatch(
-        /no room could be made \(process_madvise.* failed with EPERM.*\), so that the part is read twice|the cgroup reclaimed|were paged out/,
+        /room (for .* )?could be made \(process_madvise.* failed with EPERM.*\), so that some of it is read from the disk twice|the cgroup reclaimed|were paged out/,
       );
       expect(await residentShare(...hottest)).toBeGreaterThan(mostOf(1));
       await end();
@@ -167,15 +167,15 @@ describe.skipIf(!isRoot || !hasFincore)("a server whose model is larger than its
     expect(said()).not.toMatch(/are locked of/);
     expect(lockedBytes(warmer)).toBeGreaterThan(mostOf(budget) - MIB);
     expect(lockedBytes(warmer)).toBeLessThan(budget + MIB);
-    await flood();
+    await flood(3);
     expect(await residentShare(...hottest)).toBeGreaterThanOrEqual(1);
     await end();
   });
 
-  test("loses it to what else is read without --lock", looksAtPageCache, async ({ skip }) => {
-    const { flood, end } = await serve([], /Pre-faulted/, [], skip);
-    await flood();
-    expect(await residentShare(...hottest)).toBeLessThan(0.9);
+  test("keeps it from what is read once, as by a backup", looksAtPageCache, async ({ skip }) => {
+    const { flood, end } = await serve([], /experts\] Pre-faulted/, [], skip);
+    await flood(1);
+    expect(await residentShare(...hottest)).toBeGreaterThan(0.9);
     await end();
   });
 
