@@ -3,10 +3,11 @@ import { fieldsOf } from "../hold/process-stat.ts";
 import { readText } from "../memory/read-text.ts";
 
 /**
- * Between two looks whether a process still runs. Each is one read of a file that no disk is asked for: by a promise
- * it would wake three threads, and cost more than all else that `keep` does while nothing goes missing.
+ * Between two looks whether a process still runs: nobody waits for it, and each wakes a processor. One is a single read
+ * of a file that no disk is asked for; by a promise it would wake three threads, and cost more than all else that `keep`
+ * does while nothing goes missing.
  */
-const LOOK_MS = 1000;
+const LOOK_MS = 5000;
 
 /** Waits until a process has ended, or the signal fires. Linux only. Never rejects. */
 export async function untilEnded(pid: number, signal: AbortSignal): Promise<void> {
