@@ -5,6 +5,7 @@ import { cliCases, diskCases } from "./disk-cases.ts";
 import { failingCases } from "./failing-cases.ts";
 import { fillCases, strategyCases } from "./fill-cases.ts";
 import type { GuestCase } from "./guest.ts";
+import { keepCases } from "./keep-cases.ts";
 import { kernelCases, lastCase } from "./kernel-cases.ts";
 import { runCases } from "./run-cases.ts";
 import { wasmCases } from "./wasm-cases.ts";
@@ -21,6 +22,7 @@ export const cases: readonly GuestCase[] = [
   ...cliCases,
   ...cgroupCases,
   ...budgetCases,
+  ...keepCases,
   ...runCases,
   lastCase,
 ];

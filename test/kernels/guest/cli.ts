@@ -26,6 +26,8 @@ export interface CliOptions {
 /** A process that was started. */
 export interface Started {
   readonly child: ChildProcess;
+  /** What it has written so far. */
+  readonly output: { readonly stdout: string; readonly stderr: string };
   readonly ended: Promise<Ended>;
 }
 
@@ -70,18 +72,15 @@ export function start(command: readonly string[], options: CliOptions): Started 
     killSignal: "SIGKILL",
     ...(uid === undefined ? {} : { uid, gid: uid }),
   });
-  return { child, ended: outcome(child) };
-}
-
-async function outcome(child: ChildProcess): Promise<Ended> {
   const started = performance.now();
-  let [stdout, stderr] = ["", ""];
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
+  const output = { stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const) {
+    child[stream].setEncoding("utf8").on("data", (text: string) => {
+      output[stream] += text;
+    });
+  }
+  const ended = once(child, "close").then(([code, signal]) => {
+    return { code, signal, ...output, seconds: (performance.now() - started) / 1000 };
   });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  return { code, signal, stdout, stderr, seconds: (performance.now() - started) / 1000 };
+  return { child, output, ended };
 }
