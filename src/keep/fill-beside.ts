@@ -36,62 +36,60 @@ export interface Filled {
  * part is read twice. Linux takes memory first from pages that were read once (its inactive list): without the second
  * reading, what the engine reads next would evict the part, and where no room could be made, its end its beginning.
  *
- * Asks again what fits: the engine has taken memory since.
- *
  * @throws {@link PrefaultError} what opening and arranging the target throw, and `makeRoom`
  */
 export async function fillBeside(
   { target, failures = [], options, reader, loader = null }: FillTask,
   log: (line: string) => void,
 ): Promise<Filled> {
-  let room: Room | null = null;
-  let before: ArrangedTarget | null = null;
-  const prepare = async (opened: ArrangedTarget, how: ResolvedOptions, files: FileSet) => {
-    if (reader === null) return opened;
-    // What was filled at the first reading is resident at the second, and no reason to leave it as it is.
-    const arranged: ArrangedTarget =
-      before === null ? await withoutUnranked(opened, how, files) : skippedAs(before, opened);
-    before = arranged;
-    if (room === null && isPartial(arranged)) {
-      // What is skipped needs no room.
-      const regions = fileRegions(arranged.runs.filter((run) => !isSkipped(run)));
-      room = await makeRoom(reader, regions, { files, signal: how.signal });
-      log(roomLine(room));
-    }
-    return arranged;
-  };
-  const fill = async (how: ResolvedOptions) => {
-    const files = new FileSet();
-    const opened = await openTarget(target, how, files);
-    const arranged = await prepare(opened, how, files).catch(async (error: unknown) => {
-      await files.close();
-      throw error;
-    });
-    const all = [...arranged.failures, ...failures];
-    const beside = loader === null || isPartial(arranged) ? null : await Turns.start(loader);
-    const manner = beside === null ? {} : { mayRead: beside.mayRead };
-    const manners = arranged.runs.map(() => manner);
-    const reports = await executeTarget({ ...arranged, failures: all }, how, files, manners);
-    beside?.stop();
-    return { reports, runs: filledRuns(arranged, reports), budgetBytes: arranged.budgetBytes };
-  };
-  const first = await fill(options);
-  if (room === null || first.runs.length === 0) return first;
-  const again = await fill({ ...options, budget: first.budgetBytes ?? options.budget });
-  const reports = again.reports.map((report, index) => both(first.reports[index], report));
-  return { ...again, reports };
+  const files = new FileSet();
+  const opened = await openTarget(target, options, files);
+  const prepared = prepare(opened, { reader, options, files }, log);
+  const { arranged, room } = await prepared.catch(async (error: unknown) => {
+    await files.close();
+    throw error;
+  });
+  const all = { ...arranged, failures: [...arranged.failures, ...failures] };
+  const { budgetBytes } = arranged;
+  const beside = loader === null || isPartial(arranged) ? null : await Turns.start(loader);
+  const manner = beside === null ? {} : { mayRead: beside.mayRead };
+  const manners = arranged.runs.map(() => manner);
+  const first = await executeTarget(all, options, files, manners);
+  beside?.stop();
+  const runs = filledRuns(arranged, first);
+  if (room === null || runs.length === 0) return { reports: first, runs, budgetBytes };
+
+  const again = new FileSet();
+  const spent = { ...options, budget: budgetBytes ?? options.budget };
+  const second = await executeTarget(withFiles(all, again), spent, again);
+  const reports = second.map((report, index) => both(first[index], report));
+  return { reports, runs: filledRuns(arranged, second), budgetBytes };
 }
 
-function skippedAs(before: ArrangedTarget, { runs, ...opened }: ArrangedTarget): ArrangedTarget {
-  const skipped = (index: number) => {
-    const run = before.runs[index];
-    return run?.kind === "files" ? run.skipped : undefined;
-  };
-  const again = runs.map((run, index) => {
-    const why = skipped(index);
-    return run.kind === "files" && why !== undefined ? { ...run, skipped: why } : run;
+/** Where an engine has read the target: without experts that are as good as those that it read, and with room. */
+async function prepare(
+  opened: ArrangedTarget,
+  { reader, options, files }: Pick<FillTask, "reader" | "options"> & { readonly files: FileSet },
+  log: (line: string) => void,
+): Promise<{ readonly arranged: ArrangedTarget; readonly room: Room | null }> {
+  if (reader === null) return { arranged: opened, room: null };
+  const arranged = await withoutUnranked(opened, options, files);
+  if (!isPartial(arranged)) return { arranged, room: null };
+  // What is skipped needs no room.
+  const regions = fileRegions(arranged.runs.filter((run) => !isSkipped(run)));
+  const room = await makeRoom(reader, regions, { files, signal: options.signal });
+  log(roomLine(room));
+  return { arranged, room };
+}
+
+/** The same runs for a second reading. What they leave to others was watched at the first. */
+function withFiles(arranged: ArrangedTarget, files: FileSet): ArrangedTarget {
+  const runs = arranged.runs.map((run): Run => {
+    if (run.kind !== "files") return run;
+    const { reserve: _, ...rest } = run;
+    return { ...rest, files };
   });
-  return { ...opened, runs: again };
+  return { ...arranged, runs };
 }
 
 function isSkipped(run: Run): boolean {
