@@ -66,7 +66,7 @@ function lines({ title, rows }: Table, y: Column, x: Pick<Column, "key" | "title
   );
   if (points.length === 0) return null;
   return svgOf(title, {
-    color: { legend: false, scheme: "dark2" },
+    color: { scheme: "dark2" },
     marginRight: 12 + 6.2 * Math.max(...rows.map(({ name }) => name.length)),
     x: { label: `${x.title} →` },
     y: { label: `↑ ${y.title}`, grid: true, zero: true },

@@ -1,6 +1,9 @@
 import { spawn } from "node:child_process";
 import { bundle } from "./bundle.ts";
 
+/** The built command, relative to the package's folder. */
+export const CLI = "dist/cli.js";
+
 export interface RunOptions {
   /** A `cgroup.procs` file: the process and its children are put there before it starts. */
   readonly cgroup?: string | undefined;

@@ -10,16 +10,14 @@ export const UNTUNED = `a disk that nobody tuned: ${READ_AHEAD_KIB} KiB read ahe
 /**
  * Runs a comparison with its files on a disk of its own, which reads ahead as little as most disks do.
  *
- * @param models of the settings' size that fit on it
  * @returns `null` where no such disk can be made; the reason is printed
  */
 export async function onUntunedDisk<T>(
   bench: Bench,
   run: (bench: Bench) => Promise<T>,
-  models = 1,
 ): Promise<T | null> {
   const { subjects, settings, say } = bench;
-  const diskBytes = Math.ceil((models + 0.4) * settings.bytes);
+  const diskBytes = Math.ceil(1.4 * settings.bytes);
   const disk = makeLoopDisk(subjects.folder, diskBytes, READ_AHEAD_KIB);
   if (typeof disk === "string") {
     say(` no ${UNTUNED}: ${disk}`);

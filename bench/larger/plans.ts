@@ -4,7 +4,7 @@ import { openModel } from "prefault";
 import { writeImatrix } from "../../test/models/imatrix.ts";
 import { writeSyntheticModel } from "../../test/models/synthetic-model.ts";
 import type { Bench } from "../bench.ts";
-import { runProgram } from "../process.ts";
+import { CLI, runProgram } from "../process.ts";
 import { type Check, type Column, medianOf, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
 
@@ -39,7 +39,7 @@ export async function comparePlans({ settings, say }: Bench, folder: string): Pr
   const contender = (name: string, args: readonly string[]) => ({
     name,
     async run() {
-      const command = ["dist/cli.js", "plan", model, "--budget", "4G", ...args];
+      const command = [CLI, "plan", model, "--budget", "4G", ...args];
       const { stdout, seconds } = await runProgram(process.execPath, [...SAY_USE, ...command]);
       const used = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as NodeJS.ResourceUsage;
       const processorMs = (used.userCPUTime + used.systemCPUTime) / 1000;

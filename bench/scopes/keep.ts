@@ -2,13 +2,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { readBytesOf } from "../../src/beside/activity.ts";
+import { processStat } from "../../src/hold/process-stat.ts";
 import type { Bench, Scope } from "../bench.ts";
 import { bundle } from "../bundle.ts";
 import type { IdleEngineTask } from "../children/idle-engine.ts";
-import { runProgram } from "../process.ts";
+import { CLI, runProgram } from "../process.ts";
 import type { Column, Row, Sample } from "../result.ts";
 
-const CLI = "dist/cli.js";
 const LOOK_MS = 10_000;
 
 const RESIDENT: readonly Column[] = [{ key: "resident", title: "resident, %", digits: 1 }];
@@ -74,7 +75,7 @@ export const keep: Scope = {
       const costs: Row[] = [];
       for (const { name, keeper, began } of kept) {
         if (keeper?.pid === undefined || began === undefined) continue;
-        const { seconds, readBytes } = usageOf(keeper.pid);
+        const { seconds, readBytes } = await usageOf(keeper.pid);
         const { refills, postponed } = await stateAtEnd(keeper);
         const sample = {
           processor: (100 * (seconds - began.seconds)) / (60 * minutes()),
@@ -149,7 +150,7 @@ async function start(bench: Bench, name: string, options: string[] | null): Prom
     if (keeper.exitCode !== null) throw new Error(`${name} ended: ${said}`);
     await sleep(50);
   }
-  return { name, path, engine, keeper, began: usageOf(keeper.pid ?? 0) };
+  return { name, path, engine, keeper, began: await usageOf(keeper.pid ?? 0) };
 }
 
 /** It is stopped, and prints how things stood. */
@@ -163,12 +164,11 @@ async function stateAtEnd(keeper: ChildProcess): Promise<{ refills: number; post
   return JSON.parse(printed) as { refills: number; postponed: number };
 }
 
-/** proc_pid_stat(5), proc_pid_io(5). */
-function usageOf(pid: number): Usage {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  const ticks = Number(fields[11]) + Number(fields[12]);
-  const read = /^read_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1];
-  return { seconds: ticks / TICKS_PER_SECOND, readBytes: Number(read) };
+/** Fields 14 and 15 are the ticks in user and in kernel mode (proc_pid_stat(5)). */
+async function usageOf(pid: number): Promise<Usage> {
+  const fields = await processStat(pid);
+  const ticks = Number(fields[14 - 3]) + Number(fields[15 - 3]);
+  return { seconds: ticks / TICKS_PER_SECOND, readBytes: (await readBytesOf([pid])) ?? Number.NaN };
 }
 
 /** Of Linux on every processor that Node knows. */
@@ -177,9 +177,7 @@ const TICKS_PER_SECOND = 100;
 /** What it has alone: the pages of the file that it has mapped while it fills are not counted. */
 function memoryMib({ pid }: ChildProcess): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const kib = (name: string) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
-  return kib("RssAnon") / 1024;
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }
 
 async function memoryOfEmptyNode(): Promise<number> {

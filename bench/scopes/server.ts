@@ -12,19 +12,15 @@ export const server: Scope = {
   compares:
     "A server over node-llama-cpp on the CPU, which reads its whole model at its start as llama-server does, " +
     "with a mixture of experts twice as large as its memory cgroup, on a disk that reads ahead 128 KiB: started " +
-    "as it is, and by `prefault run --budget auto --profile`, with a profile counted from other prompts, and one that `prefault record` wrote while they were answered; the " +
-    "same where the system allows no way to make room, and with `--lock`; and with `withPrefault` in " +
+    "as it is, and by `prefault run --budget auto --profile`, with a profile counted from other prompts, and one that " +
+    "`prefault record` wrote while they were answered; the same where the system allows no way to make room, and with `--lock`; and with `withPrefault` in " +
     "the server's own process. The request comes when all that is done before it is done.",
   wrongWhen: [
     "the model is not cold before the start (checked: residency must read 0)",
     "the model sends every token to the same experts (its routing is measured, and printed)",
     "the kernel pages out idle memory in between (the machine's facts say so)",
   ],
-  run: (bench) =>
-    withServer(bench, 1, async (own) => {
-      const path = await own.subjects.routed(own.settings.bytes);
-      return [await compareServers(own, { id: "server", path, tokens: 24 })];
-    }),
+  run: comparing("routed", "server", 24),
 };
 
 export const serverUniform: Scope = {
@@ -33,11 +29,7 @@ export const serverUniform: Scope = {
     "The server of `server` with a model whose router chooses all experts alike, so that no profile foretells them: as " +
     "it is, and by `prefault run --budget auto --profile`.",
   wrongWhen: server.wrongWhen,
-  run: (bench) =>
-    withServer(bench, 1, async (own) => {
-      const path = await own.subjects.uniform(own.settings.bytes);
-      return [await compareServers(own, { id: "server-uniform", path, tokens: 24 })];
-    }),
+  run: comparing("uniform", "server-uniform", 24),
 };
 
 export const serverLong: Scope = {
@@ -45,11 +37,7 @@ export const serverLong: Scope = {
   compares:
     "The server of `server`, 200 tokens: as it is, by `prefault run --budget auto --profile`, and with `--lock`.",
   wrongWhen: server.wrongWhen,
-  run: (bench) =>
-    withServer(bench, 1, async (own) => {
-      const path = await own.subjects.routed(own.settings.bytes);
-      return [await compareServers(own, { id: "server-long", path, tokens: 200 })];
-    }),
+  run: comparing("routed", "server-long", 200),
 };
 
 export const serverGpu: Scope = {
@@ -66,23 +54,34 @@ export const serverGpu: Scope = {
   run: (bench) =>
     withServer(
       bench,
-      1,
-      async (own) => [await halfOnGpu(own, await own.subjects.model(own.settings.bytes))],
+      async (own) => halfOnGpu(own, await own.subjects.model(own.settings.bytes)),
       gpuChecks,
     ),
 };
 
+/** @param router of the model: skewed, or one that chooses all experts alike */
+function comparing(router: "routed" | "uniform", id: string, tokens: number): Scope["run"] {
+  return (bench) =>
+    withServer(
+      bench,
+      async (own) => {
+        const path = await own.subjects[router](own.settings.bytes);
+        return compareServers(own, { id, path, tokens });
+      },
+      serverChecks,
+    );
+}
+
 async function withServer(
   bench: Bench,
-  models: number,
-  compare: (own: Bench) => Promise<Table[]>,
-  checks: (table: Table) => Check[] = serverChecks,
+  compare: (own: Bench) => Promise<Table>,
+  checks: (table: Table) => Check[],
 ): Promise<ScopeOutcome> {
   const missing = whyNoServer(bench.settings.engine);
   if (missing !== undefined) {
     bench.say(` no server: ${missing}`);
     return NOTHING;
   }
-  const tables = (await onUntunedDisk(bench, compare, models)) ?? [];
-  return { tables, checks: tables.flatMap(checks) };
+  const table = await onUntunedDisk(bench, compare);
+  return table === null ? NOTHING : { tables: [table], checks: checks(table) };
 }

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { Scope } from "../bench.ts";
 import { bundle } from "../bundle.ts";
 import type { StartupOutcome, StartupTask } from "../children/startup.ts";
-import { runProgram } from "../process.ts";
+import { CLI, runProgram } from "../process.ts";
 import { type Column, medianOf } from "../result.ts";
 import { interleave } from "../rounds.ts";
 
@@ -61,7 +61,7 @@ export const startup: Scope = {
           await subjects.cool(path);
           const started = performance.timeOrigin + performance.now();
           const { stdout, seconds } = await runProgram(process.execPath, [
-            ...["dist/cli.js", "run", "--quiet", path],
+            ...[CLI, "run", "--quiet", path],
             ...["--", "date", "+%s%N"],
           ]);
           return { commandMs: Number(stdout) / 1e6 - started, processMs: seconds * 1000 };

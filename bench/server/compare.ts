@@ -7,6 +7,7 @@ import type { Bench } from "../bench.ts";
 import { countedProfile, writeJsonProfile } from "../engine/profile.ts";
 import { measureRouting, OTHER_PROMPTS } from "../engine/routing-of-model.ts";
 import { runServer, type ServerRun } from "../engine/run-server.ts";
+import { CLI } from "../process.ts";
 import { type Check, type Column, medianOf, ratio, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
 import { isWarm } from "./is-warm.ts";
@@ -33,7 +34,6 @@ const LONG_COLUMNS: readonly Column[] = [
   { key: "readGib", title: "read during the request, GiB" },
 ];
 
-const CLI = "dist/cli.js";
 /** What the profile is counted from: so many tokens after each of four other prompts. */
 const PROFILED_TOKENS = 60;
 /** Eight tokens of a tokenizer of bytes: a long prompt uses nearly every expert once, whatever is warm. */
@@ -88,15 +88,15 @@ export async function compareServers(bench: Bench, comparison: Comparison): Prom
     { name: ALL, more: { limitBytes: 2 * bytes } },
     {
       name: RUN,
-      more: { launcher: [...launcher, "--"], whenHealthy: isWarm(/experts\] |core only/) },
+      more: { launcher: [...launcher, "--"], whenHealthy: isWarm(FILLED) },
     },
     {
       name: RECORDED,
-      more: { launcher: [...launch(recorded), "--"], whenHealthy: isWarm(/experts\] /) },
+      more: { launcher: [...launch(recorded), "--"], whenHealthy: isWarm(FILLED) },
     },
     {
       name: NO_ROOM,
-      more: { launcher: [...WITHOUT_RIGHTS, ...launcher, "--"], whenHealthy: isWarm(/experts\] /) },
+      more: { launcher: [...WITHOUT_RIGHTS, ...launcher, "--"], whenHealthy: isWarm(FILLED) },
     },
     {
       name: LOCK,
@@ -176,6 +176,9 @@ async function recordProfile(
     },
   });
 }
+
+/** What `prefault run` says at the end of a fill; the second where the budget is below one token's cycle. */
+const FILLED = /experts\] |only the core is filled/;
 
 /** Neither CAP_SYS_NICE nor CAP_IPC_LOCK, as for most users. */
 const WITHOUT_RIGHTS = ["setpriv", "--bounding-set", "-sys_nice,-ipc_lock"];

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import type { Bench } from "../bench.ts";
 import { runServer, type ServerRun } from "../engine/run-server.ts";
+import { CLI } from "../process.ts";
 import { type Check, type Column, medianOf, ratio, type Table } from "../result.ts";
 import { interleave } from "../rounds.ts";
 import { isWarm } from "./is-warm.ts";
@@ -32,7 +33,7 @@ export async function halfOnGpu(bench: Bench, path: string): Promise<Table> {
   const { subjects, settings, say } = bench;
   const { engine } = settings;
   const bytes = statSync(path).size;
-  const run = [process.execPath, "dist/cli.js", "run", ...GPU_LAYERS, "--"];
+  const run = [process.execPath, CLI, "run", ...GPU_LAYERS, "--"];
   const ways: { name: string; more: Partial<ServerRun> }[] = [
     { name: PLAIN, more: {} },
     { name: RUN, more: { launcher: run, whenHealthy: isWarm(/were dropped[\s\S]*experts\] /) } },
