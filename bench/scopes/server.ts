@@ -45,7 +45,7 @@ export const serverGpu: Scope = {
   compares:
     "The server with 12 of 24 layers on a Vulkan device, on a disk that reads ahead 128 KiB, in a memory cgroup " +
     "that has room for those and for the file's other half, and not for the whole file: as it is, and by " +
-    "`prefault run`, which drops from the page cache what went to the device.",
+    "`prefault run` and by `withPrefault`, which drop from the page cache what went to the device.",
   wrongWhen: [
     "the Vulkan device is a processor: then its buffers take the cgroup's memory, which a GPU's do not, and its share " +
       "of a token hides what is gained",

@@ -52,6 +52,8 @@ export interface WithPrefaultOptions
  *   when it is over.
  * - **Of a model that does not fit,** or with a `budget`, a part is filled when the load is done, which reads
  *   all of the model: room is made in this process's own mapping first. `withPrefault` resolves after that.
+ * - **What went to the GPU** is dropped from the page cache when the load is done, where the CPU's part would
+ *   not fit in memory beside it. Then the CPU's part is filled, and `withPrefault` resolves after that.
  * - **It never fails a load.** What goes wrong is in the report. A load that fails does so with its
  *   own error, and stops the sweep.
  * - **`loadSignal`** stops both, also what is left of the sweep after the load.

@@ -1,13 +1,14 @@
+import { loadShim } from "../../shims/index.ts";
 import { abortWith } from "../abortable.ts";
 import { asPrefaultError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
+import { crowds, dropElsewhere } from "../hold/drop-elsewhere.ts";
 import { fillBeside } from "../keep/fill-beside.ts";
 import { mapFilled } from "../keep/map-filled.ts";
 import { disabledReason } from "../kill-switch.ts";
-import type { Tensor } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
 import { type PrefaultOptions, resolveOptions } from "../options.ts";
-import { type ModelPlan, placementOfNodeLlamaCpp, planPass } from "../passes/index.ts";
+import type { ModelPlan } from "../passes/index.ts";
 import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
 import { residency } from "../residency/residency.ts";
 import { isPartial } from "../run/arrange.ts";
@@ -15,12 +16,7 @@ import { openTarget, prefault, reporting } from "../run/prefault.ts";
 import { emptyReport, logLine, type PrefaultReport } from "../run/report.ts";
 import type { Target } from "../target/target.ts";
 import { gibPerSecond } from "../units.ts";
-
-/** What is to be loaded, as far as a sweep is concerned. */
-export interface SweepSubject extends NodeLlamaCppModel {
-  readonly modelPath: string;
-  readonly vocabOnly?: boolean | undefined;
-}
+import { describedBy, planFor, type SweepSubject, whyNot, without } from "./load-subject.ts";
 
 export interface SweepOptions extends PrefaultOptions {
   readonly label: string;
@@ -84,17 +80,9 @@ async function sweep(
   if (expected instanceof Error) {
     return report(await reporting(how, () => Promise.reject(expected)));
   }
-  const isAfterLoad = await isPart(expected ?? modelPath, how);
+  const isAfterLoad = await needsRoom(modelPath, expected, how);
   decide(isAfterLoad);
-  if (isAfterLoad) {
-    // The load reads all of the model, and evicts what was filled before.
-    const failure = await loading.then(
-      () => undefined,
-      (error: unknown) => AbortSignal.abort(error),
-    );
-    if (failure === undefined) return report(await fillPart(expected ?? modelPath, how));
-    return report(await reporting({ ...how, signal: failure }, async () => []));
-  }
+  if (isAfterLoad) return report(await sweepAfter(loading, subject, expected, how));
   const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
   report(first);
 
@@ -107,11 +95,19 @@ async function sweep(
   if (left.runs.length > 0) report(await prefault(left, how));
 }
 
-/** Whether a part of the target is to be filled. What goes wrong here goes wrong in the sweep as well. */
-async function isPart(target: Target, how: SweepOptions): Promise<boolean> {
+/**
+ * Whether the load, which reads all of the model, evicts what was filled before: a part of it is to be filled, or
+ * what goes to the GPU takes the room of the rest. What goes wrong here goes wrong in the sweep as well.
+ */
+async function needsRoom(
+  modelPath: string,
+  expected: ModelPlan | undefined,
+  how: SweepOptions,
+): Promise<boolean> {
   const files = new FileSet();
   try {
-    return isPartial(await openTarget(target, resolveOptions(how), files));
+    const opened = await openTarget(expected ?? modelPath, resolveOptions(how), files);
+    return isPartial(opened) || (expected !== undefined && crowds([expected], await loadShim()));
   } catch {
     return false;
   } finally {
@@ -119,15 +115,43 @@ async function isPart(target: Target, how: SweepOptions): Promise<boolean> {
   }
 }
 
-/** Fills what fits of a model that this process has loaded, and maps it where the engine did. */
-function fillPart(target: Target, how: SweepOptions): Promise<PrefaultReport> {
+/**
+ * Fills what this process has loaded, as far as it fits, and maps it where the engine did. What went to the GPU
+ * makes room first.
+ */
+async function sweepAfter(
+  loading: Promise<unknown>,
+  { modelPath }: SweepSubject,
+  expected: ModelPlan | undefined,
+  how: SweepOptions,
+): Promise<PrefaultReport> {
+  let loaded: NodeLlamaCppModel;
+  try {
+    loaded = describedBy(await loading);
+  } catch (error) {
+    return reporting({ ...how, signal: AbortSignal.abort(error) }, async () => []);
+  }
   return reporting(how, async (options) => {
-    const task = { target, options, reader: process.pid };
+    if (loaded.useMmap === false) return [emptyReport(how.label, "skipped: the load made a copy")];
+    const actual = await planFor(loaded, async () => expected?.model ?? openModel(modelPath));
+    if (actual instanceof Error) throw actual;
+    const plan = actual ?? expected;
+    if (plan !== undefined) await dropCopied(plan, how);
+    const task = { target: plan ?? modelPath, options, reader: process.pid };
     const { reports, runs } = await fillBeside(task, how.log);
     // Without this the engine takes the faults itself.
     await mapFilled(runs, options).catch(() => {});
     return reports;
   });
+}
+
+/** What goes wrong here leaves less room, and no more. */
+async function dropCopied(plan: ModelPlan, { signal, log }: SweepOptions): Promise<void> {
+  try {
+    if (crowds([plan], await loadShim())) await dropElsewhere([plan], log, signal);
+  } catch (error) {
+    log(`prefault: ${asPrefaultError(error).message}`);
+  }
 }
 
 /** Ends early when the load is done and nothing is missing any more. */
@@ -177,40 +201,4 @@ async function sweepUntilLoaded(
   const line = logLine(report);
   if (line !== undefined) log(line);
   return report;
-}
-
-function whyNot({ vocabOnly, useDirectIo }: SweepSubject): string | undefined {
-  if (vocabOnly === true) return "vocabOnly loads no weights";
-  if (useDirectIo === true) return "useDirectIo goes past the page cache";
-  return undefined;
-}
-
-/** `undefined` while node-llama-cpp has not decided. */
-async function planFor(
-  subject: NodeLlamaCppModel,
-  model: () => Promise<ModelPlan["model"]>,
-): Promise<ModelPlan | undefined | Error> {
-  try {
-    const placement = placementOfNodeLlamaCpp(subject);
-    return placement.known ? planPass(await model(), placement.placement) : undefined;
-  } catch (error) {
-    return asPrefaultError(error);
-  }
-}
-
-/** What of a plan was not part of the one before. */
-function without(actual: ModelPlan, expected: ModelPlan | undefined): ModelPlan {
-  const key = ({ file, offset }: Tensor) => `${file}:${offset}`;
-  const planned = expected?.runs.flatMap((run) => run.regions) ?? [];
-  const swept = new Set(planned.map(({ tensor }) => key(tensor)));
-  const runs = actual.runs.map((run) => ({
-    ...run,
-    regions: run.regions.filter(({ tensor }) => !swept.has(key(tensor))),
-  }));
-  return { ...actual, runs: runs.filter(({ regions }) => regions.length > 0) };
-}
-
-/** The options that a loaded model shows; none when it is something else. */
-function describedBy(loaded: unknown): NodeLlamaCppModel {
-  return typeof loaded === "object" && loaded !== null ? (loaded as NodeLlamaCppModel) : {};
 }

@@ -21,7 +21,9 @@ async function turnIfDue(): Promise<void> {
 }
 
 /**
- * Cuts ranges into steps, letting the event loop turn between any two.
+ * Cuts ranges into steps, letting the event loop turn between any two. Steps end where the file's multiples of
+ * their length are: a large folio is dropped only by a step that has all of it, and lies at a multiple of its own
+ * length.
  *
  * @throws {@link PrefaultError} `PREFAULT_ABORTED`, before the next step
  */
@@ -30,10 +32,12 @@ export async function* inSteps(
   signal?: AbortSignal,
 ): AsyncGenerator<Range> {
   for (const { offset, byteLength } of ranges) {
-    for (let at = offset; at < offset + byteLength; at += STEP_BYTES) {
+    const end = offset + byteLength;
+    for (let at = offset, next = at; at < end; at = next) {
+      next = Math.min(end, (Math.floor(at / STEP_BYTES) + 1) * STEP_BYTES);
       await turnIfDue();
       if (signal?.aborted) throw abortError(signal);
-      yield { offset: at, byteLength: Math.min(STEP_BYTES, offset + byteLength - at) };
+      yield { offset: at, byteLength: next - at };
     }
   }
 }

@@ -1,6 +1,5 @@
 import { loadShim } from "../../shims/index.ts";
 import { crowds, dropElsewhere } from "../hold/drop-elsewhere.ts";
-import { formatBytes } from "../units.ts";
 import { healthUrls } from "./health.ts";
 import { type Prepared, pathsOfPlans } from "./prepare.ts";
 import { waitUntilReady } from "./wait-until-ready.ts";
@@ -27,6 +26,5 @@ export async function dropWhenLoaded(
     });
     if (by === "unknown") return;
   }
-  const bytes = await dropElsewhere(plans, signal);
-  log(`prefault: ${formatBytes(bytes)} that are on the GPU were dropped from the page cache`);
+  await dropElsewhere(plans, log, signal);
 }

@@ -1,0 +1,47 @@
+import { asPrefaultError } from "../errors.ts";
+import type { Tensor } from "../model/model.ts";
+import { type ModelPlan, placementOfNodeLlamaCpp, planPass } from "../passes/index.ts";
+import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
+
+/** What is to be loaded, as far as a sweep is concerned. */
+export interface SweepSubject extends NodeLlamaCppModel {
+  readonly modelPath: string;
+  readonly vocabOnly?: boolean | undefined;
+}
+
+/** Why nothing is swept for a load; `undefined` when something is. */
+export function whyNot({ vocabOnly, useDirectIo }: SweepSubject): string | undefined {
+  if (vocabOnly === true) return "vocabOnly loads no weights";
+  if (useDirectIo === true) return "useDirectIo goes past the page cache";
+  return undefined;
+}
+
+/** `undefined` while node-llama-cpp has not decided. */
+export async function planFor(
+  subject: NodeLlamaCppModel,
+  model: () => Promise<ModelPlan["model"]>,
+): Promise<ModelPlan | undefined | Error> {
+  try {
+    const placement = placementOfNodeLlamaCpp(subject);
+    return placement.known ? planPass(await model(), placement.placement) : undefined;
+  } catch (error) {
+    return asPrefaultError(error);
+  }
+}
+
+/** What of a plan was not part of the one before. */
+export function without(actual: ModelPlan, expected: ModelPlan | undefined): ModelPlan {
+  const key = ({ file, offset }: Tensor) => `${file}:${offset}`;
+  const planned = expected?.runs.flatMap((run) => run.regions) ?? [];
+  const swept = new Set(planned.map(({ tensor }) => key(tensor)));
+  const runs = actual.runs.map((run) => ({
+    ...run,
+    regions: run.regions.filter(({ tensor }) => !swept.has(key(tensor))),
+  }));
+  return { ...actual, runs: runs.filter(({ regions }) => regions.length > 0) };
+}
+
+/** The options that a loaded model shows; none when it is something else. */
+export function describedBy(loaded: unknown): NodeLlamaCppModel {
+  return typeof loaded === "object" && loaded !== null ? (loaded as NodeLlamaCppModel) : {};
+}
