@@ -1,8 +1,7 @@
 /** `npm run build`: kernels → esbuild entries → type declarations. */
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import { build } from "esbuild";
-import { BUNDLE } from "./bundle.ts";
+import { bundle } from "./bundle.ts";
 import { buildKernels } from "./kernels.ts";
 
 buildKernels();
@@ -10,7 +9,7 @@ buildKernels();
 // Built beside `dist` and renamed when it is whole: a build that fails leaves the last one as it was.
 // At the same depth as `dist`, since source maps name their sources from where they were written.
 const out = mkdtempSync("dist-");
-await build({ ...BUNDLE, outdir: out });
+await bundle(out);
 chmodSync(`${out}/cli.js`, 0o755);
 execFileSync(
   process.execPath,

@@ -1,12 +1,14 @@
 /** `npm run dev`: builds `dist` without declarations, and again at every change, until Ctrl-C. */
 import { watch } from "node:fs";
 import { context } from "esbuild";
-import { BUNDLE } from "./bundle.ts";
+import { BUNDLES } from "./bundle.ts";
 import { buildKernels } from "./kernels.ts";
 
 buildKernels();
-const bundler = await context({ ...BUNDLE, outdir: "dist", logLevel: "info" });
-await bundler.watch();
+for (const options of BUNDLES) {
+  const bundler = await context({ ...options, outdir: "dist", logLevel: "info" });
+  await bundler.watch();
+}
 
 // esbuild sees the generated module change, and bundles again by itself. An editor that saves a file
 // causes several events within a few milliseconds.

@@ -1,4 +1,3 @@
-import { isMainThread } from "node:worker_threads";
 import { loadShim, type Shim } from "../shims/index.ts";
 import { abortError } from "./errors.ts";
 
@@ -23,6 +22,7 @@ function exitAtOnce(code: number): void {
  * Never rejects.
  */
 export async function abandon(work: Promise<unknown>): Promise<void> {
+  const { isMainThread } = await import("node:worker_threads");
   if (!isMainThread) {
     work.catch(() => {});
     return;

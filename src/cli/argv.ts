@@ -1,5 +1,5 @@
 import { exists } from "../file/exists.ts";
-import { namesModel, startsCommand } from "../launch/index.ts";
+import { namesModel, startsCommand } from "../launch/command-line.ts";
 import { firstOperand, normalize, type OwnWords, SPOKEN_FIRST } from "./words.ts";
 
 /** What was given, in the parts that are read in different ways. */

@@ -3,16 +3,19 @@ import { type EvictedFile, evict as evictTarget } from "../residency/evict.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";
+import type { PlacementFlags } from "./placement-flags.ts";
+import { filesOfLine } from "./plan-operands.ts";
 import type { Result } from "./result.ts";
 import { columns, percent, printable } from "./text.ts";
 
-/** `prefault evict`: drops files from the page cache. */
+/** `prefault evict`: drops files from the page cache, of a pasted line those that it loads. */
 export async function evict(
   files: readonly string[],
-  flags: Flags,
+  flags: Flags & PlacementFlags,
   signal: AbortSignal,
 ): Promise<Result> {
-  const operands = requireOperands(files, flags);
+  const ofLine = flags.line === undefined ? [] : await filesOfLine(flags.line, signal);
+  const operands = requireOperands([...files, ...ofLine], flags);
   const report = await abortable(signal, evictTarget(operands));
   const { files: evicted, failures, notes } = report;
   return {

@@ -1,12 +1,5 @@
 import { PrefaultError } from "../errors.ts";
-import {
-  adviceOn,
-  askFitParams,
-  findFitParams,
-  openLayersNote,
-  planLaunch,
-  readLaunch,
-} from "../launch/index.ts";
+import { adviceOn, openLayersNote } from "../launch/layers-note.ts";
 import type { Model } from "../model/model.ts";
 import { openModels } from "../model/open-models.ts";
 import { type LlamaPlacement, type PlannedModels, planEach, planPass } from "../passes/index.ts";
@@ -26,6 +19,7 @@ export async function planOperands(
   const { line, engine } = flags;
   if (line !== undefined) {
     // A number that was given before the line is better than one that the line leaves open.
+    const { planLaunch } = await import("../launch/index.ts");
     const context = { env: process.env, placement: placementOf(flags), operands, signal };
     return planLaunch(line, context, engine);
   }
@@ -39,6 +33,7 @@ export async function planOperands(
 
 /** The files that a pasted line loads. */
 export async function filesOfLine(line: readonly string[], signal: AbortSignal): Promise<string[]> {
+  const { readLaunch } = await import("../launch/index.ts");
   const { parts } = await readLaunch(line, {
     env: process.env,
     placement: { gpuLayers: 0 },
@@ -66,6 +61,7 @@ async function decided(
     return { placement: { ...placement, gpuLayers: -1 }, notes: [] };
   }
   const path = model.files[0]?.path ?? "";
+  const { askFitParams, findFitParams } = await import("../launch/fit-params.ts");
   const tool = pass === "llama.cpp" ? await findFitParams("", process.env) : undefined;
   if (tool === undefined) {
     const engine = pass === "llama.cpp" ? pass : "ik_llama.cpp";

@@ -2,7 +2,6 @@ import { createRequire } from "node:module";
 import { Command, CommanderError, Help, type Option } from "commander";
 import { KILL_SWITCH } from "../gate.ts";
 import { readArguments } from "./argv.ts";
-import { evict } from "./evict.ts";
 import {
   addAfterFlag,
   addBudgetFlags,
@@ -14,16 +13,10 @@ import {
   type Flags,
 } from "./flags.ts";
 import { catchInterrupts, type Interrupts } from "./interrupt.ts";
-import { keep } from "./keep/keep.ts";
 import { addPlacementFlags, PLACEMENT_TERMS, type PlacementFlags } from "./placement-flags.ts";
-import { plan } from "./plan.ts";
-import { filesOfLine } from "./plan-operands.ts";
-import { record } from "./record.ts";
 import { EXIT, failure, printResult, type Result } from "./result.ts";
 import { runCommand } from "./run/arguments.ts";
-import { status } from "./status.ts";
 import { asUsageError } from "./usage-error.ts";
-import { warm } from "./warm.ts";
 import { wordsOf } from "./words.ts";
 
 type Run = (
@@ -31,6 +24,18 @@ type Run = (
   flags: Flags & PlacementFlags,
   signal: AbortSignal,
 ) => Promise<Result>;
+
+/** Each is loaded when it is given: all of them take as long to load as Node itself. */
+const COMMANDS = {
+  warm: async () => (await import("./warm.ts")).warm,
+  plan: async () => (await import("./plan.ts")).plan,
+  status: async () => (await import("./status.ts")).status,
+  keep: async () => (await import("./keep/keep.ts")).keep,
+  record: async () => (await import("./record.ts")).record,
+  evict: async () => (await import("./evict.ts")).evict,
+} satisfies Record<string, () => Promise<Run>>;
+
+type CommandName = keyof typeof COMMANDS;
 
 // Wrapped by the parser's help, to the width of the terminal.
 const DESCRIPTION =
@@ -116,7 +121,8 @@ export async function runProgram(
   const json = given.slice(0, end < 0 ? given.length : end).includes("--json");
   let exitCode: number = EXIT.done;
   let line: readonly string[] | undefined;
-  const program = createProgram((run) => async (files, flags) => {
+  const program = createProgram((name) => async (files, flags) => {
+    const run: Run = await COMMANDS[name]();
     const result = await run(files, line ? { ...flags, line } : flags, signal);
     exitCode = exitCodeAfter(printResult(result, json), result);
   });
@@ -133,7 +139,7 @@ export async function runProgram(
 
 type Action = (files: string[], flags: Flags & PlacementFlags) => Promise<void>;
 
-function createProgram(action: (run: Run) => Action): Command {
+function createProgram(action: (name: CommandName) => Action): Command {
   const { version } = createRequire(import.meta.url)("prefault/package.json") as {
     version: string;
   };
@@ -146,18 +152,18 @@ function createProgram(action: (run: Run) => Action): Command {
     .configureOutput({ outputError: () => {} })
     .configureHelp({ optionTerm });
 
-  const add = (name: string, summary: string, run: Run, isDefault = false): Command =>
+  const add = (name: CommandName, summary: string, isDefault = false): Command =>
     program
       .command(name, { isDefault })
       .description(summary)
       .argument("[FILE...]", "models, directories with models, or other files")
-      .action(action(run));
+      .action(action(name));
 
-  const warming = add("warm", "make what stays on the CPU resident (the default)", warm, true);
-  const planning = add("plan", "show what would be warmed, and why", plan);
-  const looking = add("status", "show what is resident now, as a map", status);
-  const keeping = add("keep", "warm, and fill again what goes missing, until stopped", keep);
-  const recording = add("record", "write down which routed experts an engine uses", record);
+  const warming = add("warm", "make what stays on the CPU resident (the default)", true);
+  const planning = add("plan", "show what would be warmed, and why");
+  const looking = add("status", "show what is resident now, as a map");
+  const keeping = add("keep", "warm, and fill again what goes missing, until stopped");
+  const recording = add("record", "write down which routed experts an engine uses");
   for (const command of [warming, planning, looking, keeping, recording])
     addPlacementFlags(command);
   addAfterFlag(warming);
@@ -168,7 +174,7 @@ function createProgram(action: (run: Run) => Action): Command {
   for (const command of [warming, planning, looking, keeping]) {
     addSweepFlags(command, command === warming || command === keeping);
   }
-  const evicting = add("evict", "drop files from the page cache", evictFiles);
+  const evicting = add("evict", "drop files from the page cache");
   // Else it would suggest flags of other commands.
   evicting.showSuggestionAfterError(false);
   for (const command of [warming, planning, looking, evicting, keeping, recording]) {
@@ -190,16 +196,6 @@ function createProgram(action: (run: Run) => Action): Command {
       ...help.visibleOptions(command),
     ],
   });
-}
-
-/** There is no placement to it: of a pasted line the files count. */
-async function evictFiles(
-  files: readonly string[],
-  flags: Flags & PlacementFlags,
-  signal: AbortSignal,
-): Promise<Result> {
-  const { line } = flags;
-  return evict([...files, ...(line ? await filesOfLine(line, signal) : [])], flags, signal);
 }
 
 function optionTerm(option: Option): string {

@@ -10,7 +10,6 @@ import {
   type PrefaultReport,
   unopenedReport,
 } from "../run/report.ts";
-import { waitForUrl } from "../server/health.ts";
 import type { Target } from "../target/target.ts";
 import { formatBytes, sumKnown } from "../units.ts";
 import { budgetOptions } from "./budget.ts";
@@ -54,6 +53,7 @@ async function sweep(
   bar: ProgressBar | undefined,
 ): Promise<PrefaultReport> {
   if (flags.after !== undefined && disabledReason() === undefined) {
+    const { waitForUrl } = await import("../server/health.ts");
     await waitForUrl(new URL(flags.after), signal);
   }
   const options: PrefaultOptions = {

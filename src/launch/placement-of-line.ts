@@ -1,4 +1,9 @@
-import { type LlamaPlacement, parseOverrides, type TensorOverride } from "../passes/index.ts";
+import {
+  hasOverrides,
+  type LlamaPlacement,
+  parseOverrides,
+  type TensorOverride,
+} from "../passes/index.ts";
 import type { EngineName } from "./engines.ts";
 import { type Given, parseWhole, usage } from "./given.ts";
 import {
@@ -73,13 +78,6 @@ export function placementOfDraft(engine: EngineName, settings: Settings): LinePl
     return { layers: known(ALL), placement, notes };
   const layers = given === undefined ? ({ kind: "open" } as const) : mainlineLayers(given);
   return { layers, placement, notes };
-}
-
-/** Whether a placement puts tensors by hand. */
-export function hasOverrides(placement: LlamaPlacement): boolean {
-  const { overrides = [], lateOverrides = [], cpuMoe, nCpuMoe = 0, nCpuFfn = 0 } = placement;
-  const count = overrides.length + lateOverrides.length + nCpuMoe + nCpuFfn;
-  return count > 0 || cpuMoe === true;
 }
 
 /** `--device none`, koboldcpp's `--usecpu` and llamafile's `--gpu disable`. */

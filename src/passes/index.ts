@@ -27,7 +27,7 @@ export {
   placementOfNodeLlamaCpp,
 } from "./llama/node-llama-cpp.ts";
 export { parseOverrides, type TensorOverride } from "./llama/overrides.ts";
-export type { LlamaPlacement } from "./llama/placement.ts";
+export { hasOverrides, type LlamaPlacement } from "./llama/placement.ts";
 export {
   type Elsewhere,
   type IndexedModel,

@@ -1,10 +1,9 @@
-import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { once } from "node:events";
-import { planCommand } from "../launch/index.ts";
 import { openModels } from "../model/open-models.ts";
 import { type LlamaPlacement, type PassName, planEach, planPass } from "../passes/index.ts";
 import type { ServerOptions } from "./options.ts";
-import { type ServerSession, warmBeside } from "./session.ts";
+import type { ServerSession } from "./session.ts";
 
 export interface RunOptions extends ServerOptions {
   /** For `node:child_process`. @defaultValue the streams of this process */
@@ -39,8 +38,14 @@ export async function runWithPrefault(
   args: readonly string[],
   { spawn: how = { stdio: "inherit" }, placement, files = [], engine, ...options }: RunOptions = {},
 ): Promise<RunningCommand> {
+  // Loaded when it is used: a third of what the library's import would take otherwise.
+  const { spawn } = await import("node:child_process");
   const child = spawn(command, args, how);
   await once(child, "spawn");
+  const [{ planCommand }, { warmBeside }] = await Promise.all([
+    import("../launch/index.ts"),
+    import("./session.ts"),
+  ]);
   const env = how.env ?? process.env;
   const session = warmBeside(
     {
@@ -55,6 +60,8 @@ export async function runWithPrefault(
     },
     options,
   );
-  child.once("exit", () => void session.close());
+  if (child.exitCode === null && child.signalCode === null) {
+    child.once("exit", () => void session.close());
+  } else void session.close();
   return { child, session };
 }

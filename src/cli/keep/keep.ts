@@ -12,7 +12,7 @@ import { progressBar } from "../progress.ts";
 import type { Result } from "../result.ts";
 import { plural, printable } from "../text.ts";
 import { logRuns, residencyLine } from "../warm.ts";
-import { Listener } from "./listener.ts";
+import type { Listener } from "./listener.ts";
 import { isWarm, type KeepView } from "./readiness.ts";
 import { type KeepTarget, keepTarget } from "./target.ts";
 
@@ -71,6 +71,7 @@ class Keeping {
   async run(files: readonly string[]): Promise<void> {
     const { listen, pid } = this.#flags;
     if (listen !== undefined) {
+      const { Listener } = await import("./listener.ts");
       this.#listener = await Listener.open(listen, () => this.#view);
       this.#say(`prefault: ${this.#listener.url}/metrics and /ready are served`);
     }

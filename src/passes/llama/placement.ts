@@ -44,3 +44,10 @@ export function checkOverrides(given: object): void {
     }
   }
 }
+
+/** Whether a placement puts tensors by hand. */
+export function hasOverrides(placement: LlamaPlacement): boolean {
+  const { overrides = [], lateOverrides = [], cpuMoe, nCpuMoe = 0, nCpuFfn = 0 } = placement;
+  const count = overrides.length + lateOverrides.length + nCpuMoe + nCpuFfn;
+  return count > 0 || cpuMoe === true;
+}
