@@ -4,8 +4,8 @@ import type { Profile } from "./experts/profile.ts";
 import { GATES, type Gate } from "./gate.ts";
 import { guarded } from "./guarded.ts";
 import type { PrefaultProgress } from "./sweep/job.ts";
-import { MOST_WORKERS } from "./sweep/pool.ts";
 import { STRATEGIES, type Strategy } from "./sweep/strategy.ts";
+import { MOST_WORKERS } from "./sweep/worker-count.ts";
 
 /** What a failed sweep does. */
 export type OnError = "report" | "throw" | "continue";

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { GATES, type Gate } from "../gate.ts";
 import { STRATEGIES, type Strategy } from "../sweep/strategy.ts";
+import { MOST_WORKERS } from "../sweep/worker-count.ts";
 import { type ListenAddress, listenAddress } from "./keep/address.ts";
 
 /** What the options of a command come to. Those of placement are in `placement-flags.ts`. */
@@ -35,10 +36,16 @@ export interface Flags {
 export function addSweepFlags(command: Command, shown: boolean): void {
   const flags = [
     new Option("--gate <G>", "when to skip: the bytes exceed 80% of this memory").choices(GATES),
-    new Option("--workers <N>", "threads that fill, 1 to 16").argParser(wholeNumber),
+    new Option("--workers <N>", `threads that fill, 1 to ${MOST_WORKERS}`).argParser(workers),
     new Option("--strategy <S>", "how pages are filled").choices(STRATEGIES),
   ];
   for (const flag of flags) command.addOption(shown ? flag : flag.hideHelp());
+}
+
+function workers(text: string): number {
+  const value = wholeNumber(text);
+  if (value >= 1 && value <= MOST_WORKERS) return value;
+  throw new InvalidArgumentError(`it must be a whole number from 1 to ${MOST_WORKERS}`);
 }
 
 /** What a budget is: bytes, a share of what is available now, or what the gate allows. */
@@ -169,4 +176,10 @@ export function wholeNumber(text: string): number {
   const value = Number(text);
   if (/^-?\d+$/.test(text) && Number.isSafeInteger(value)) return value;
   throw new InvalidArgumentError("it must be a whole number");
+}
+
+export function count(text: string): number {
+  const value = wholeNumber(text);
+  if (value >= 0) return value;
+  throw new InvalidArgumentError("it must be zero or more");
 }

@@ -6,7 +6,7 @@ import {
   parseOverrides,
   type TensorOverride,
 } from "../passes/index.ts";
-import { type Flags, wholeNumber } from "./flags.ts";
+import { count, type Flags, wholeNumber } from "./flags.ts";
 
 export interface PlacementFlags extends Pick<Flags, "line"> {
   readonly nGpuLayers?: number | "auto";
@@ -48,11 +48,9 @@ export function addPlacementFlags(command: Command): void {
     ),
     new Option("--cpu-moe", "routed experts of every layer stay on the CPU"),
     new Option("--n-cpu-moe <N>", "routed experts of the first N layers stay on it").argParser(
-      wholeNumber,
+      count,
     ),
-    new Option("--n-cpu-ffn <N>", "dense FFN of the first N layers stays on it").argParser(
-      wholeNumber,
-    ),
+    new Option("--n-cpu-ffn <N>", "dense FFN of the first N layers stays on it").argParser(count),
     new Option("--override-tensor <REGEX=BUFFER>", "where tensors go; repeatable").argParser(add),
     new Option("--engine <NAME>", "whose rules (default: llama.cpp)").choices(PASS_NAMES),
   ];

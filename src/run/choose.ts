@@ -68,7 +68,7 @@ export function chooseWithin(
       coreBytes = core.residentBytes;
       left -= coreBytes;
       chosen.push(core.run);
-      if (core.leftOutBytes > 0) notes.push(coreNote(core.leftOutBytes));
+      if (core.leftOutBytes > 0) notes.push(coreNote(core));
     }
   }
   return { runs: chosen, verdicts, notes };
@@ -181,9 +181,8 @@ function exceeds(bytes: number, left: number, budgetBytes: number): string {
   return `skipped: ${formatBytes(bytes)} exceed ${most}`;
 }
 
-function coreNote(leftOutBytes: number): string {
-  return (
-    `${formatBytes(leftOutBytes)} of what every token reads do not fit, ` +
-    "so that only the first token gains"
-  );
+function coreNote({ run, leftOutBytes }: ReturnType<typeof coreRun>): string {
+  const gain =
+    run.regions.length > 0 ? "so that only the first token gains" : "none of it is warmed";
+  return `${formatBytes(leftOutBytes)} of what every token reads do not fit, ${gain}`;
 }

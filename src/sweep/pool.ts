@@ -3,12 +3,7 @@ import type { Piscina } from "piscina";
 import { messageOf } from "../describe.ts";
 import { PrefaultError } from "../errors.ts";
 import type { WorkerResult, WorkerTask } from "./protocol.ts";
-
-/**
- * The most worker threads of all sweeps together. No device that was measured gained from more than eight
- * workers; sixteen allow two sweeps of different disks side by side.
- */
-export const MOST_WORKERS = 16;
+import { MOST_WORKERS } from "./worker-count.ts";
 
 /** MiB of a worker's heap, which holds little more than a read buffer of 1 MiB. */
 const WORKER_HEAP_MB = 32;

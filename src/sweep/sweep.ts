@@ -8,10 +8,11 @@ import { earlyPopulate } from "./early-populate.ts";
 import { earlyRead } from "./early-read.ts";
 import { type PopulateHung, takeMappingAway, watchForHang } from "./hanging-populate.ts";
 import type { SweepJob } from "./job.ts";
-import { MOST_WORKERS, openPool, WorkerNotStarted, type WorkerPool } from "./pool.ts";
+import { openPool, WorkerNotStarted, type WorkerPool } from "./pool.ts";
 import { readWithoutWorkers } from "./read-without-workers.ts";
 import { reportProgress } from "./sweep-progress.ts";
 import { resultsOf, type SweepResult, summary } from "./sweep-result.ts";
+import { MOST_WORKERS } from "./worker-count.ts";
 import { workerRoom } from "./worker-room.ts";
 import { workerTask } from "./worker-task.ts";
 

@@ -1,6 +1,12 @@
 import { availableParallelism } from "node:os";
 import type { FileSource } from "../file/open-file.ts";
 
+/**
+ * The most worker threads of all sweeps together. No device that was measured gained from more than eight
+ * workers; sixteen allow two sweeps of different disks side by side.
+ */
+export const MOST_WORKERS = 16;
+
 /** No device that was measured gained from more workers (`npm run bench -- --scope pool`). */
 const MOST = 8;
 

@@ -140,18 +140,20 @@ onPosix("what prefault run does beside the command", () => {
     });
   });
 
-  it.each([["PREFAULT"], ["SHARPI_PREFAULT"]])("is nothing with %s=0", async (name) => {
-    const { program, env, cwd, processes } = fakeRun(folder, { loadMs: 1500, ending: { code: 4 } });
+  it.each([["PREFAULT"], ["SHARPI_PREFAULT"]])("is no warming with %s=0", async (name) => {
+    const { program, env, cwd, processes, warmers } = fakeRun(folder, { loadMs: 1500, ending: { code: 4 } });
     const running = run([program, "-m", model.path], [], { cwd, env: { ...env, [name]: "0" } });
     const seen = new Set<number>();
     for (let isRunning = true; isRunning; ) {
       const ended = await Promise.race([running, once(AbortSignal.timeout(50), "abort")]);
       for (const pid of processes()) seen.add(pid);
+      expect(warmers()).toEqual([]);
       isRunning = Array.isArray(ended);
     }
     expect(await running).toMatchObject({ code: 4, stdout: "" });
     expect((await running).stderr).toBe(`prefault: warming is disabled (${name}=0)\n`);
-    expect(seen.size).toBe(2);
+    // The third is `cat`, the witness of signals that are sent to the whole group.
+    expect(seen.size).toBe(3);
   });
 
   it("leaves the socket of a service manager to the command", async () => {

@@ -65,6 +65,10 @@ describe("the arguments of prefault run", () => {
     [["--budget", "much", "--", "x"], /--budget <SIZE>.*must be a size/],
     [["--after"], /--after <URL>.*argument missing/],
     [["--workers", "two", "x"], /must be a whole number/],
+    [["--workers", "0", "x"], /from 1 to 16/],
+    [["--workers", "17", "x"], /from 1 to 16/],
+    [["--n-cpu-moe", "-1", "x"], /zero or more/],
+    [["--n-cpu-ffn", "-1", "x"], /zero or more/],
     [["-t", "8", "--", "llama-server"], /unknown option '-t'.*after --/],
   ])("are refused: %j", (given, why) => {
     const refusal = () => {

@@ -146,6 +146,29 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
       }
     });
 
+    test.each([
+      ["nothing is warmed", { PREFAULT: "0" }],
+      ["the warming process is gone", {}],
+    ])("a SIGTERM, and others, to the whole group where %s", async (_, env) => {
+      const running = run({ before: ["setsid"], lingersMs: ECHO_MS, env });
+      if ("PREFAULT" in env) await running.ready();
+      else {
+        await isUp(running);
+        for (const pid of running.warmers()) process.kill(pid, "SIGKILL");
+        await until(() => running.warmers().length === 0, "the warming process was gone");
+      }
+      for (const [round, signal] of (["SIGHUP", "SIGUSR1", "SIGTERM"] as const).entries()) {
+        await until(() => running.processes().length === 3, "a witness of signals was there");
+        // It is a witness as soon as it is another program than this one.
+        await sleep(50);
+        process.kill(-running.prefault.pid, signal);
+        await until(() => running.signals().length === round + 1, "the group got it");
+        if (signal !== "SIGTERM") await sleep(ECHO_MS);
+      }
+      expect(await running.prefault.ended).toMatchObject({ code: 0, signal: null });
+      expect(running.signals()).toEqual(["SIGHUP", "SIGUSR1", "SIGTERM"]);
+    });
+
     test("a second SIGTERM, which llama-server takes for the wish to end at once", async () => {
       const running = run({ lingersMs: 60_000 });
       await isUp(running);
@@ -191,7 +214,8 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
       await isUp(running);
       for (const pid of running.warmers()) process.kill(pid, "SIGKILL");
       await until(() => running.warmers().length === 0, "the warming process was gone");
-      expect(running.processes()).toHaveLength(2);
+      // And one that stands in for it as a witness of signals.
+      await until(() => running.processes().length === 3, "another took its place");
       running.prefault.kill("SIGTERM");
       const ended = await running.prefault.ended;
       expect(ended).toMatchObject({ code: 0, signal: null });
@@ -224,7 +248,7 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
     });
 
     test.each([
-      ["an option cannot be", ["--workers", "99"], /workers/],
+      ["a pattern matches no tensor", ["-ot", "nothing_like_it=CPU"], /nothing_like_it/],
       ["the profile is not there", ["--profile", "/nowhere.csv", "--budget", "1M"], /nowhere\.csv/],
     ])("when %s", async (_, own, why) => {
       const running = run({ own });

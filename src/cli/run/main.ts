@@ -6,7 +6,8 @@ import { failure as failureOf, printResult } from "../result.ts";
 import { printable } from "../text.ts";
 import { asUsageError } from "../usage-error.ts";
 import { type RunArguments, readRunArguments } from "./arguments.ts";
-import { passSignalsOn } from "./signals.ts";
+import { Bystander } from "./bystander.ts";
+import { passSignalsOn, type Witness } from "./signals.ts";
 import { endLike, startCommand } from "./start-command.ts";
 import { WarmingProcess } from "./warming-process.ts";
 
@@ -36,7 +37,11 @@ export async function run(given: readonly string[]): Promise<void> {
   }
   const { child, failure, ended } = startCommand(read.line);
   const warming = new WarmingProcess();
-  const release = child === undefined ? () => {} : passSignalsOn(child, warming);
+  const bystander = new Bystander();
+  const witness: Witness = {
+    sawWithin: (...asked) => warming.sawWithin(...asked) ?? bystander.sawWithin(...asked),
+  };
+  const release = child === undefined ? () => {} : passSignalsOn(child, witness);
   const failed = await failure;
   if (failed !== null) {
     release();
@@ -47,13 +52,17 @@ export async function run(given: readonly string[]): Promise<void> {
   const disabled = disabledReason();
   if (disabled === undefined) {
     try {
-      warming.start({ ...read, pid: child?.pid ?? -1 });
+      warming.start({ ...read, pid: child?.pid ?? -1 }, () => bystander.start());
     } catch (error) {
       // Where no process can be started, the command runs on.
       say(`nothing is warmed: ${messageOf(error)}`);
     }
-  } else if (read.flags.quiet !== true) say(`warming is ${disabled}`);
+  } else {
+    bystander.start();
+    if (read.flags.quiet !== true) say(`warming is ${disabled}`);
+  }
   const ending = await ended;
+  bystander.end();
   await warming.end();
   release();
   endLike(ending);

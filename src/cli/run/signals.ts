@@ -29,6 +29,42 @@ export interface Witness {
   sawWithin(signal: NodeJS.Signals, milliseconds: number): Promise<boolean> | null;
 }
 
+/** The signals that another process of ours got. */
+export class SeenSignals {
+  readonly #seen = new Map<NodeJS.Signals, number>();
+  readonly #waiting = new Set<() => void>();
+
+  add(signal: NodeJS.Signals): void {
+    this.#seen.set(signal, performance.now());
+    for (const look of this.#waiting) look();
+  }
+
+  /** Whether it got the signal in the last so many milliseconds. */
+  has(signal: NodeJS.Signals, milliseconds: number): boolean {
+    const seen = this.#seen.get(signal);
+    return seen !== undefined && seen > performance.now() - milliseconds;
+  }
+
+  /** Whether it got the signal in the last so many milliseconds, or gets it in the next. */
+  within(signal: NodeJS.Signals, milliseconds: number): Promise<boolean> {
+    const since = performance.now() - milliseconds;
+    const hasSeen = () => (this.#seen.get(signal) ?? Number.NEGATIVE_INFINITY) > since;
+    return new Promise((resolve) => {
+      const settle = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve(hasSeen());
+      };
+      const look = () => {
+        if (hasSeen()) settle();
+      };
+      const timer = setTimeout(settle, milliseconds);
+      this.#waiting.add(look);
+      look();
+    });
+  }
+}
+
 /**
  * Passes signals on to the command, unless it has got them itself.
  *

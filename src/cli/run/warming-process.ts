@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { RunArguments } from "./arguments.ts";
-import type { Witness } from "./signals.ts";
+import { SeenSignals, type Witness } from "./signals.ts";
 
 /** What is warmed. */
 export interface WarmingTask extends RunArguments {
@@ -23,10 +23,10 @@ const END_MS = 3000;
  */
 export class WarmingProcess implements Witness {
   #process: ChildProcess | null = null;
-  readonly #seen = new Map<NodeJS.Signals, number>();
-  readonly #waiting = new Set<() => void>();
+  readonly #seen = new SeenSignals();
 
-  start(task: WarmingTask): void {
+  /** @param onGone is called when the process has ended, or could not be started */
+  start(task: WarmingTask, onGone: () => void): void {
     const program = fileURLToPath(new URL("./run-warmer.js", import.meta.url));
     const started = fork(program, [], {
       serialization: "advanced",
@@ -35,40 +35,23 @@ export class WarmingProcess implements Witness {
       execArgv: [],
     });
     this.#process = started;
-    const saw = (signal: NodeJS.Signals) => {
-      this.#seen.set(signal, performance.now());
-      for (const wake of this.#waiting) wake();
-    };
     const forget = () => {
       this.#process = null;
+      onGone();
     };
     started.on("error", forget);
     started.once("exit", (_, signal) => {
       forget();
       // It ends by a signal that comes before it has loaded what listens to signals.
-      if (signal !== null) saw(signal);
+      if (signal !== null) this.#seen.add(signal);
     });
-    started.on("message", ({ signal }: FromWarming) => saw(signal));
+    started.on("message", ({ signal }: FromWarming) => this.#seen.add(signal));
     started.send({ task } satisfies ToWarming, () => {});
   }
 
   sawWithin(signal: NodeJS.Signals, milliseconds: number): Promise<boolean> | null {
-    const since = performance.now() - milliseconds;
-    const hasSeen = () => (this.#seen.get(signal) ?? Number.NEGATIVE_INFINITY) > since;
-    if (this.#process === null && !hasSeen()) return null;
-    return new Promise((resolve) => {
-      const settle = () => {
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        resolve(hasSeen());
-      };
-      const look = () => {
-        if (hasSeen()) settle();
-      };
-      const timer = setTimeout(settle, milliseconds);
-      this.#waiting.add(look);
-      look();
-    });
+    if (this.#process === null && !this.#seen.has(signal, milliseconds)) return null;
+    return this.#seen.within(signal, milliseconds);
   }
 
   /** Ends the process. Waits a moment for what it has to write. */
