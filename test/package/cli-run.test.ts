@@ -141,7 +141,10 @@ onPosix("what prefault run does beside the command", () => {
   });
 
   it.each([["PREFAULT"], ["SHARPI_PREFAULT"]])("is no warming with %s=0", async (name) => {
-    const { program, env, cwd, processes, warmers } = fakeRun(folder, { loadMs: 1500, ending: { code: 4 } });
+    const { program, env, cwd, processes, warmers } = fakeRun(folder, {
+      loadMs: 1500,
+      ending: { code: 4 },
+    });
     const running = run([program, "-m", model.path], [], { cwd, env: { ...env, [name]: "0" } });
     const seen = new Set<number>();
     for (let isRunning = true; isRunning; ) {
