@@ -23,6 +23,9 @@ export function renderMachine(machine: Machine): string {
     ["rotational", yesNo(machine.rotational)],
     ["transparent huge pages", machine.transparentHugePages ?? "unknown"],
     ["under a hypervisor", yesNo(machine.hypervisor)],
+    ...(machine.pageFaultMicroseconds === undefined
+      ? []
+      : ([["a page fault", `about ${machine.pageFaultMicroseconds} µs`]] as [string, string][])),
     ["DAMON pages out idle memory", yesNo(machine.damonPageOut)],
   ];
   return facts.map(([name, value]) => `- ${name}: ${value}`).join("\n");

@@ -1,4 +1,4 @@
-import { RANGE_BYTES, RangeTable } from "./range-table.ts";
+import { byteLengthOf, RANGE_BYTES, RangeTable } from "./range-table.ts";
 import { takeScratch } from "./scratch.ts";
 
 /** Bytes that `assembly/sort-regions.ts` needs besides a second list of regions. */
@@ -8,8 +8,12 @@ function store(buffer: ArrayBufferLike, words: Uint32Array): void {
   new Uint32Array(buffer).set(words);
 }
 
+function view(buffer: ArrayBufferLike, address: number, count: number): Uint32Array {
+  return new Uint32Array(buffer, address, (count * RANGE_BYTES) / 4);
+}
+
 function load(buffer: ArrayBufferLike, address: number, count: number): RangeTable {
-  return RangeTable.copyOf(new Uint32Array(buffer, address, (count * RANGE_BYTES) / 4));
+  return RangeTable.copyOf(view(buffer, address, count));
 }
 
 /**
@@ -29,7 +33,7 @@ export function mergePages(
   const sorted = kernels.sort_regions(0, count, words.byteLength);
   // Merged by bytes first, which gives the exact count, and then by pages: the pages are the same.
   const exact = kernels.merge_regions(sorted, count, 1);
-  const bytes = load(buffer, sorted, exact).byteLength;
+  const bytes = byteLengthOf(view(buffer, sorted, exact));
   const kept = kernels.merge_regions(sorted, exact, pageBytes);
   return { bytes, ranges: load(buffer, sorted, kept) };
 }

@@ -44,14 +44,12 @@ export class RangeTable implements Ranges {
 
   /** Bytes of all ranges together. */
   get byteLength(): number {
-    let sum = 0;
-    for (let word = 2; word < this.words.length; word += RANGE_WORDS) sum += this.#long(word);
-    return sum;
+    return byteLengthOf(this.words);
   }
 
   at(index: number): Range {
     const word = index * RANGE_WORDS;
-    return { offset: this.#long(word), byteLength: this.#long(word + 2) };
+    return { offset: longAt(this.words, word), byteLength: longAt(this.words, word + 2) };
   }
 
   *[Symbol.iterator](): Generator<Range> {
@@ -62,10 +60,17 @@ export class RangeTable implements Ranges {
   reordered(order: readonly number[]): RangeTable {
     return RangeTable.from(order.map((index) => this.at(index)));
   }
+}
 
-  #long(word: number): number {
-    return (this.words[word] ?? 0) + (this.words[word + 1] ?? 0) * HIGH;
-  }
+/** Bytes of all ranges together, in the form of a {@link RangeTable}. */
+export function byteLengthOf(words: Uint32Array): number {
+  let sum = 0;
+  for (let word = 2; word < words.length; word += RANGE_WORDS) sum += longAt(words, word);
+  return sum;
+}
+
+function longAt(words: Uint32Array, word: number): number {
+  return (words[word] ?? 0) + (words[word + 1] ?? 0) * HIGH;
 }
 
 /** A growing list of ranges, in the form of a {@link RangeTable}. */
