@@ -19,8 +19,8 @@ describe("the memory that planning works in", () => {
   test("is used again by the next plan when it was small", () => {
     const small = takeScratch(100);
     expect(takeScratch(200)).toBe(small);
-    const large = takeScratch(2 ** 21);
-    expect(large.buffer.byteLength).toBe(2 ** 21);
+    const large = takeScratch(2 ** 23);
+    expect(large.buffer.byteLength).toBe(2 ** 23);
     expect(takeScratch(100)).toBe(small);
   });
 
