@@ -22,11 +22,9 @@ function exitAtOnce(code: number): void {
  * Never rejects.
  */
 export async function abandon(work: Promise<unknown>): Promise<void> {
+  work.catch(() => {});
   const { isMainThread } = await import("node:worker_threads");
-  if (!isMainThread) {
-    work.catch(() => {});
-    return;
-  }
+  if (!isMainThread) return;
   unfinished += 1;
   if (unfinished === 1) process.on("exit", exitAtOnce);
   const finish = () => {

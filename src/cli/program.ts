@@ -25,7 +25,7 @@ type Run = (
   signal: AbortSignal,
 ) => Promise<Result>;
 
-/** Each is loaded when it is given: all of them take as long to load as Node itself. */
+/** Each is loaded when it is given: all of them together take as long to load as Node itself. */
 const COMMANDS = {
   warm: async () => (await import("./warm.ts")).warm,
   plan: async () => (await import("./plan.ts")).plan,

@@ -8,13 +8,18 @@ import type { Tensor } from "../model/model.ts";
 import type { ModelPlan } from "../passes/index.ts";
 import type { Range } from "../plan/range.ts";
 import { inSteps, residentBytes } from "../residency/count.ts";
+import { writeBack } from "../residency/evict.ts";
 import { formatBytes } from "../units.ts";
 
 /**
  * Whether what stays on the CPU would not fit beside the page cache of what went elsewhere: then the system
- * takes memory from both.
+ * takes memory from both. Never where the system cannot drop it: nothing is to be done about it then.
  */
-export function crowds(plans: readonly ModelPlan[], shim: Pick<Shim, "memory">): boolean {
+export function crowds(
+  plans: readonly ModelPlan[],
+  shim: Pick<Shim, "memory" | "canEvict">,
+): boolean {
+  if (!shim.canEvict) return false;
   const elsewhere = plans.reduce((sum, plan) => sum + bytesOf(elsewhereOf(plan)), 0);
   const wanted = plans
     .flatMap(({ runs }) => runs.flatMap(({ regions }) => regions))
@@ -48,6 +53,7 @@ export async function dropElsewhere(
         const described = await describeOpenFile(opened, shim);
         const before = (await residentBytes(shim, described, [inner], signal)) ?? 0;
         if (before === 0) continue;
+        await abortable(signal, writeBack(opened));
         for await (const step of inSteps([inner], signal)) {
           await abortable(signal, shim.evict(opened.fd, step.offset, step.byteLength));
         }
@@ -66,19 +72,28 @@ export async function dropElsewhere(
  * to drop a part (seen on ext4, Linux 6.18: a quarter stayed when each tensor was dropped by itself).
  */
 function rangesElsewhere(plan: ModelPlan): (Range & { readonly file: number })[] {
-  const keyOf = ({ file, offset }: Tensor) => `${file}:${offset}`;
-  const elsewhere = new Set(elsewhereOf(plan).map(keyOf));
+  const elsewhere = new Set<Tensor>(elsewhereOf(plan));
   const inFileOrder = plan.model.tensors.toSorted((a, b) => a.file - b.file || a.offset - b.offset);
   const ranges: { file: number; offset: number; byteLength: number }[] = [];
-  let isNext = false;
+  let last: (typeof ranges)[number] | undefined;
+  /** Of what stays on the CPU: headers that are wrong may let tensors overlap. */
+  let kept = { file: -1, end: 0 };
   for (const tensor of inFileOrder) {
     const { file, offset, byteLength } = tensor;
-    const last = ranges.at(-1);
-    const wasElsewhere = isNext;
-    isNext = elsewhere.has(keyOf(tensor));
-    if (!isNext) continue;
-    if (wasElsewhere && last?.file === file) last.byteLength = offset + byteLength - last.offset;
-    else ranges.push({ file, offset, byteLength });
+    if (!elsewhere.has(tensor)) {
+      if (last?.file === file) last.byteLength = Math.min(last.byteLength, offset - last.offset);
+      last = undefined;
+      kept = { file, end: Math.max(kept.file === file ? kept.end : 0, offset + byteLength) };
+      continue;
+    }
+    const start = kept.file === file ? Math.max(offset, kept.end) : offset;
+    const end = Math.max(start, offset + byteLength);
+    if (last?.file === file) {
+      last.byteLength = Math.max(last.byteLength, end - last.offset);
+    } else {
+      last = { file, offset: start, byteLength: end - start };
+      ranges.push(last);
+    }
   }
   return ranges;
 }

@@ -16,13 +16,21 @@ export function whyNot({ vocabOnly, useDirectIo }: SweepSubject): string | undef
   return undefined;
 }
 
-/** `undefined` while node-llama-cpp has not decided. */
+/**
+ * @param asked - `lazyMode` of the load's options, for a loaded model that does not show it
+ * @returns `undefined` while node-llama-cpp has not decided
+ */
 export async function planFor(
   subject: NodeLlamaCppModel,
   model: () => Promise<ModelPlan["model"]>,
+  asked?: NodeLlamaCppModel["lazyMode"],
 ): Promise<ModelPlan | undefined | Error> {
   try {
-    const placement = placementOfNodeLlamaCpp(subject);
+    const { gpuLayers, lazyMode = asked } = subject;
+    const placement = placementOfNodeLlamaCpp({
+      ...(gpuLayers !== undefined && { gpuLayers }),
+      ...(lazyMode !== undefined && { lazyMode }),
+    });
     return placement.known ? planPass(await model(), placement.placement) : undefined;
   } catch (error) {
     return asPrefaultError(error);

@@ -33,8 +33,9 @@ const RESIDENT = 0.98;
 /** A sweep beside a load. Neither promise rejects. */
 export interface SweepBeside {
   /**
-   * Whether a part of the model is filled when the load is done, because not all of it fits: the first token
-   * gains only if it waits for that.
+   * Whether it is filled when the load is done, because the load evicts what was filled before: of a model that
+   * does not fit a part, and what stays on the CPU where what goes to the GPU takes its room. The first token gains
+   * only if it waits for that.
    */
   readonly isAfterLoad: Promise<boolean>;
   readonly over: Promise<void>;
@@ -80,7 +81,7 @@ async function sweep(
   if (expected instanceof Error) {
     return report(await reporting(how, () => Promise.reject(expected)));
   }
-  const isAfterLoad = await needsRoom(modelPath, expected, how);
+  const isAfterLoad = await needsRoom(subject, expected, how);
   decide(isAfterLoad);
   if (isAfterLoad) return report(await sweepAfter(loading, subject, expected, how));
   const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
@@ -89,7 +90,8 @@ async function sweep(
   const loaded = describedBy(await loading.catch(() => undefined));
   if (how.signal.aborted || first.error !== undefined || loaded.useMmap === false) return;
   if (first.ran && expected === undefined) return;
-  const actual = await planFor(loaded, async () => expected?.model ?? openModel(modelPath));
+  const model = async () => expected?.model ?? openModel(modelPath);
+  const actual = await planFor(loaded, model, subject.lazyMode);
   if (actual === undefined || actual instanceof Error) return;
   const left = first.ran ? without(actual, expected) : actual;
   if (left.runs.length > 0) report(await prefault(left, how));
@@ -100,14 +102,17 @@ async function sweep(
  * what goes to the GPU takes the room of the rest. What goes wrong here goes wrong in the sweep as well.
  */
 async function needsRoom(
-  modelPath: string,
+  { modelPath, useMmap }: SweepSubject,
   expected: ModelPlan | undefined,
   how: SweepOptions,
 ): Promise<boolean> {
   const files = new FileSet();
   try {
     const opened = await openTarget(expected ?? modelPath, resolveOptions(how), files);
-    return isPartial(opened) || (expected !== undefined && crowds([expected], await loadShim()));
+    if (isPartial(opened)) return true;
+    // Of what is copied nothing is needed after the load.
+    if (expected === undefined || useMmap === false) return false;
+    return crowds([expected], await loadShim());
   } catch {
     return false;
   } finally {
@@ -121,7 +126,7 @@ async function needsRoom(
  */
 async function sweepAfter(
   loading: Promise<unknown>,
-  { modelPath }: SweepSubject,
+  { modelPath, lazyMode }: SweepSubject,
   expected: ModelPlan | undefined,
   how: SweepOptions,
 ): Promise<PrefaultReport> {
@@ -133,7 +138,8 @@ async function sweepAfter(
   }
   return reporting(how, async (options) => {
     if (loaded.useMmap === false) return [emptyReport(how.label, "skipped: the load made a copy")];
-    const actual = await planFor(loaded, async () => expected?.model ?? openModel(modelPath));
+    const model = async () => expected?.model ?? openModel(modelPath);
+    const actual = await planFor(loaded, model, lazyMode);
     if (actual instanceof Error) throw actual;
     const plan = actual ?? expected;
     if (plan !== undefined) await dropCopied(plan, how);
@@ -150,6 +156,7 @@ async function dropCopied(plan: ModelPlan, { signal, log }: SweepOptions): Promi
   try {
     if (crowds([plan], await loadShim())) await dropElsewhere([plan], log, signal);
   } catch (error) {
+    if (signal.aborted) throw error;
     log(`prefault: ${asPrefaultError(error).message}`);
   }
 }

@@ -21,9 +21,9 @@ async function turnIfDue(): Promise<void> {
 }
 
 /**
- * Cuts ranges into steps, letting the event loop turn between any two. Steps end where the file's multiples of
- * their length are: a large folio is dropped only by a step that has all of it, and lies at a multiple of its own
- * length.
+ * Cuts ranges into steps, letting the event loop turn between any two. Steps end at multiples of their length in the
+ * file: Linux drops a large folio only by a call that covers all of it, and a folio begins at a multiple of its own
+ * length, so that no step divides one.
  *
  * @throws {@link PrefaultError} `PREFAULT_ABORTED`, before the next step
  */

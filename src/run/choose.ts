@@ -183,6 +183,6 @@ function exceeds(bytes: number, left: number, budgetBytes: number): string {
 
 function coreNote({ run, leftOutBytes }: ReturnType<typeof coreRun>): string {
   const gain =
-    run.regions.length > 0 ? "so that only the first token gains" : "none of it is warmed";
+    run.regions.length > 0 ? "so that only the first token gains" : "so that none of it is warmed";
   return `${formatBytes(leftOutBytes)} of what every token reads do not fit, ${gain}`;
 }

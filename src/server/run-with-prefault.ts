@@ -38,14 +38,15 @@ export async function runWithPrefault(
   args: readonly string[],
   { spawn: how = { stdio: "inherit" }, placement, files = [], engine, ...options }: RunOptions = {},
 ): Promise<RunningCommand> {
-  // Loaded when it is used: a third of what the library's import would take otherwise.
-  const { spawn } = await import("node:child_process");
-  const child = spawn(command, args, how);
-  await once(child, "spawn");
-  const [{ planCommand }, { warmBeside }] = await Promise.all([
+  // Loaded when it is used: a third of what the library's import would take otherwise. All of it before the start,
+  // so that the caller misses no event of the child.
+  const [{ spawn }, { planCommand }, { warmBeside }] = await Promise.all([
+    import("node:child_process"),
     import("../launch/index.ts"),
     import("./session.ts"),
   ]);
+  const child = spawn(command, args, how);
+  await once(child, "spawn");
   const env = how.env ?? process.env;
   const session = warmBeside(
     {
@@ -60,8 +61,6 @@ export async function runWithPrefault(
     },
     options,
   );
-  if (child.exitCode === null && child.signalCode === null) {
-    child.once("exit", () => void session.close());
-  } else void session.close();
+  child.once("exit", () => void session.close());
   return { child, session };
 }

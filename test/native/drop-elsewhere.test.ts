@@ -4,6 +4,7 @@ import { type ModelPlan, openModel, planPass } from "prefault";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { SystemMemory } from "../../shims/index.ts";
 import { crowds, dropElsewhere } from "../../src/hold/drop-elsewhere.ts";
+import { evictAll } from "../helpers/page-cache.ts";
 import { PAGE_BYTES, pagesTouched, pageVector } from "../helpers/page-vector.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { looksAtPageCache, mostOf, TOLERANCE } from "../helpers/tolerance.ts";
@@ -18,7 +19,8 @@ describe.skipIf(process.platform !== "linux")("what went to the GPU", () => {
     await writeSyntheticModel({ kind: "dense", path, layers: 16, targetBytes: 256 * 1024 ** 2 });
     fileBytes = readFileSync(path).length;
     plan = planPass(await openModel(path), { gpuLayers: 8 });
-  });
+    await evictAll(path);
+  }, 60_000);
 
   const elsewhere = () => plan.elsewhere.map(({ tensor }) => tensor);
   const onCpu = () => plan.runs.flatMap(({ regions }) => regions.map(({ tensor }) => tensor));
@@ -50,12 +52,15 @@ describe.skipIf(process.platform !== "linux")("what went to the GPU", () => {
   test("is in the way when it does not fit beside the rest, and only then", () => {
     const whole = bytesOf(elsewhere()) + bytesOf(onCpu());
     // The gate allows 80 % of what is available.
-    const withMemory = (bytes: number) => ({
+    const withMemory = (bytes: number, canEvict = true) => ({
+      canEvict,
       memory: (): SystemMemory => ({ totalBytes: 2 * bytes, availableBytes: bytes }),
     });
     expect(crowds([plan], withMemory(1.3 * whole))).toBe(false);
     expect(crowds([plan], withMemory(1.2 * whole))).toBe(true);
     expect(crowds([plan, plan], withMemory(1.3 * whole))).toBe(true);
     expect(crowds([{ ...plan, elsewhere: [] }], withMemory(0.1 * whole))).toBe(false);
+    // Where it cannot be dropped there is nothing to wait for.
+    expect(crowds([plan], withMemory(1.2 * whole, false))).toBe(false);
   });
 });

@@ -30,7 +30,7 @@ describe.skipIf(process.platform !== "linux")("withPrefault, with half of a mode
   }, 120_000);
 
   async function load(
-    argument: { gpuLayers: number | "auto"; useMmap: boolean },
+    argument: { gpuLayers: number | "auto"; useMmap: boolean; isAsked?: boolean },
     limitShare: number,
     skip: (why: string) => never,
   ): Promise<Seen> {
@@ -67,6 +67,12 @@ describe.skipIf(process.platform !== "linux")("withPrefault, with half of a mode
     expect(seen.log.join("\n")).not.toMatch(DROPPED);
     expect(seen.onGpu).toBeGreaterThan(mostOf(1));
     expect(seen.onCpu).toBeGreaterThan(mostOf(1));
+  });
+
+  test("fills it beside a load that is to make a copy", async ({ skip }) => {
+    const seen = await load({ gpuLayers: 8, useMmap: false, isAsked: true }, 0.8, skip);
+    expect(seen.ran).toBe(true);
+    expect(seen.log.join("\n")).not.toMatch(DROPPED);
   });
 
   test("fills nothing of a file that the load has copied", async ({ skip }) => {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { copyFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -157,7 +157,8 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
         for (const pid of running.warmers()) process.kill(pid, "SIGKILL");
         await until(() => running.warmers().length === 0, "the warming process was gone");
       }
-      for (const [round, signal] of (["SIGHUP", "SIGUSR1", "SIGTERM"] as const).entries()) {
+      const signals = ["SIGHUP", "SIGUSR1", "SIGTERM"] as const;
+      for (const [round, signal] of signals.entries()) {
         await until(() => running.processes().length === 3, "a witness of signals was there");
         // It is a witness as soon as it is another program than this one.
         await sleep(50);
@@ -166,7 +167,36 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
         if (signal !== "SIGTERM") await sleep(ECHO_MS);
       }
       expect(await running.prefault.ended).toMatchObject({ code: 0, signal: null });
-      expect(running.signals()).toEqual(["SIGHUP", "SIGUSR1", "SIGTERM"]);
+      expect(running.signals()).toEqual(signals);
+    });
+
+    test("two signals to the whole group at once, where nothing is warmed", async () => {
+      // As systemd sends them with SendSIGHUP.
+      const env = { PREFAULT: "0" };
+      const running = run({ before: ["setsid"], lingersMs: ECHO_MS, env });
+      await running.ready();
+      await until(() => running.processes().length === 3, "a witness of signals was there");
+      await sleep(50);
+      for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+        process.kill(-running.prefault.pid, signal);
+      }
+      expect(await running.prefault.ended).toMatchObject({ code: 0, signal: null });
+      expect([...running.signals()].sort()).toEqual(["SIGHUP", "SIGTERM"]);
+    });
+
+    test("a signal where there is no witness to be had, and it runs on", async () => {
+      const empty = join(folder, "no-programs");
+      mkdirSync(empty, { recursive: true });
+      const running = run({
+        before: ["env", `PATH=${empty}`],
+        lingersMs: ECHO_MS,
+        env: { PREFAULT: "0" },
+        line: ({ program }) => ["/bin/sh", "-c", `PATH=${process.env["PATH"]} exec "$0"`, program],
+      });
+      await running.ready();
+      running.prefault.kill("SIGTERM");
+      expect(await running.prefault.ended).toMatchObject({ code: 0, signal: null });
+      expect(running.signals()).toEqual(["SIGTERM"]);
     });
 
     test("a second SIGTERM, which llama-server takes for the wish to end at once", async () => {

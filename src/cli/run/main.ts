@@ -55,6 +55,7 @@ export async function run(given: readonly string[]): Promise<void> {
       warming.start({ ...read, pid: child?.pid ?? -1 }, () => bystander.start());
     } catch (error) {
       // Where no process can be started, the command runs on.
+      bystander.start();
       say(`nothing is warmed: ${messageOf(error)}`);
     }
   } else {

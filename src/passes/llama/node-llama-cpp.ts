@@ -15,7 +15,7 @@ export interface NodeLlamaCppModel {
   /** Weights are copied into locked memory, also with direct I/O or mmap. */
   readonly useMlock?: boolean;
   /**
-   * Whether tables of which a token reads a few rows are read by rows. A loaded model does not have it.
+   * Whether tables of which a token reads a few rows are read by rows. Not every loaded model shows it.
    * @defaultValue `false`, as in node-llama-cpp: it reads such a table as a whole
    */
   readonly lazyMode?: boolean | "auto" | "on" | "off";

@@ -106,12 +106,12 @@ async function withBadBlock<T>(use: (path: string) => Promise<T>): Promise<T> {
   }
 }
 
-/** A file on a device that takes half a second for each request. */
+/** A file on a device that takes three seconds for each request, so that no fill is over before something happens to it. */
 async function withSlowDevice<T>(use: (path: string) => Promise<T>): Promise<T> {
   const { folder, mapped } = mappedDisk();
   const path = writeFile(join(folder, "slow"), BYTES);
   makeCold(path);
-  mapped.reload([{ sectors: mapped.sectors, kind: "delay", delayMs: 500 }]);
+  mapped.reload([{ sectors: mapped.sectors, kind: "delay", delayMs: 3000 }]);
   try {
     return await use(path);
   } finally {

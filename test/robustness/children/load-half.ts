@@ -1,5 +1,6 @@
 /** Stands for an engine that copies half of a model to a GPU, beside `withPrefault`; says what is resident then. */
 import { openSync, readSync, statSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openModel, planPass, residency } from "prefault";
 import { type PrefaultReport, withPrefault } from "prefault/node-llama-cpp";
 
@@ -10,10 +11,12 @@ interface Argument {
   /** As the load decides. */
   readonly loadedLayers: number;
   readonly useMmap: boolean;
+  /** Whether the options say so too. */
+  readonly isAsked?: boolean;
 }
 
 const argument = JSON.parse(process.argv[2] ?? "") as Argument;
-const { path, gpuLayers, loadedLayers, useMmap } = argument;
+const { path, gpuLayers, loadedLayers, useMmap, isAsked = false } = argument;
 
 /** All of a file through the page cache. */
 async function load() {
@@ -33,7 +36,9 @@ const how = {
   log: (line: string) => void log.push(line),
   onReport: (r: PrefaultReport) => void reports.push(r),
 };
-await withPrefault({ modelPath: path, gpuLayers }, load, how);
+await withPrefault({ modelPath: path, gpuLayers, ...(isAsked && { useMmap }) }, load, how);
+// A sweep may go on after the load.
+while (reports.length === 0) await sleep(10);
 
 const { runs, elsewhere, model } = planPass(await openModel(path), { gpuLayers: loadedLayers });
 const shareOf = async (
