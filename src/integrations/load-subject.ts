@@ -1,5 +1,6 @@
 import { asPrefaultError } from "../errors.ts";
 import type { Tensor } from "../model/model.ts";
+import type { PrefaultOptions } from "../options.ts";
 import { type ModelPlan, placementOfNodeLlamaCpp, planPass } from "../passes/index.ts";
 import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
 
@@ -7,6 +8,13 @@ import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
 export interface SweepSubject extends NodeLlamaCppModel {
   readonly modelPath: string;
   readonly vocabOnly?: boolean | undefined;
+}
+
+/** How it is swept. */
+export interface SweepOptions extends PrefaultOptions {
+  readonly label: string;
+  readonly log: (line: string) => void;
+  readonly signal: AbortSignal;
 }
 
 /** Why nothing is swept for a load; `undefined` when something is. */

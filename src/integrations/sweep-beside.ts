@@ -1,28 +1,27 @@
 import { loadShim } from "../../shims/index.ts";
 import { abortWith } from "../abortable.ts";
-import { asPrefaultError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
-import { crowds, dropElsewhere } from "../hold/drop-elsewhere.ts";
+import { crowds } from "../hold/drop-elsewhere.ts";
 import { fillBeside } from "../keep/fill-beside.ts";
-import { mapFilled } from "../keep/map-filled.ts";
 import { disabledReason } from "../kill-switch.ts";
 import { openModel } from "../model/open-model.ts";
-import { type PrefaultOptions, resolveOptions } from "../options.ts";
+import { resolveOptions } from "../options.ts";
 import type { ModelPlan } from "../passes/index.ts";
-import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
 import { residency } from "../residency/residency.ts";
 import { isPartial } from "../run/arrange.ts";
 import { openTarget, prefault, reporting } from "../run/prefault.ts";
 import { emptyReport, logLine, type PrefaultReport } from "../run/report.ts";
 import type { Target } from "../target/target.ts";
 import { gibPerSecond } from "../units.ts";
-import { describedBy, planFor, type SweepSubject, whyNot, without } from "./load-subject.ts";
-
-export interface SweepOptions extends PrefaultOptions {
-  readonly label: string;
-  readonly log: (line: string) => void;
-  readonly signal: AbortSignal;
-}
+import {
+  describedBy,
+  planFor,
+  type SweepOptions,
+  type SweepSubject,
+  whyNot,
+  without,
+} from "./load-subject.ts";
+import { sweepAfter } from "./sweep-after.ts";
 
 /** The load was done before the sweep. */
 const LOADED = new Error("the load was done first");
@@ -117,47 +116,6 @@ async function needsRoom(
     return false;
   } finally {
     await files.close();
-  }
-}
-
-/**
- * Fills what this process has loaded, as far as it fits, and maps it where the engine did. What went to the GPU
- * makes room first.
- */
-async function sweepAfter(
-  loading: Promise<unknown>,
-  { modelPath, lazyMode }: SweepSubject,
-  expected: ModelPlan | undefined,
-  how: SweepOptions,
-): Promise<PrefaultReport> {
-  let loaded: NodeLlamaCppModel;
-  try {
-    loaded = describedBy(await loading);
-  } catch (error) {
-    return reporting({ ...how, signal: AbortSignal.abort(error) }, async () => []);
-  }
-  return reporting(how, async (options) => {
-    if (loaded.useMmap === false) return [emptyReport(how.label, "skipped: the load made a copy")];
-    const model = async () => expected?.model ?? openModel(modelPath);
-    const actual = await planFor(loaded, model, lazyMode);
-    if (actual instanceof Error) throw actual;
-    const plan = actual ?? expected;
-    if (plan !== undefined) await dropCopied(plan, how);
-    const task = { target: plan ?? modelPath, options, reader: process.pid };
-    const { reports, runs } = await fillBeside(task, how.log);
-    // Without this the engine takes the faults itself.
-    await mapFilled(runs, options).catch(() => {});
-    return reports;
-  });
-}
-
-/** What goes wrong here leaves less room, and no more. */
-async function dropCopied(plan: ModelPlan, { signal, log }: SweepOptions): Promise<void> {
-  try {
-    if (crowds([plan], await loadShim())) await dropElsewhere([plan], log, signal);
-  } catch (error) {
-    if (signal.aborted) throw error;
-    log(`prefault: ${asPrefaultError(error).message}`);
   }
 }
 
