@@ -16,12 +16,17 @@ const IN_FLIGHT_BYTES = 4 * 1024 ** 2;
 const LEAST_FREE_SHARE = 0.1;
 const MOST_FREE_SHARE = 0.15;
 
+/** A group that stays above `memory.high` for so long cannot get below it: each batch waits up to two seconds there. */
+const OVER_MS = 1000;
+
 /** How much room the limits of this process's cgroups leave for what a sweep reads. */
 export class CgroupRoom {
   readonly #root: string;
   readonly #now: () => number;
   #groups: readonly LimitedCgroup[] = [];
   #foundMs = Number.NEGATIVE_INFINITY;
+  /** By the group's path: since when it has been above `memory.high` by more than is under way. */
+  readonly #overSinceMs = new Map<string, number>();
   readonly #hitsAtStart: number;
 
   /** @param root of the file system, @param now a clock in milliseconds; tests give their own */
@@ -38,7 +43,8 @@ export class CgroupRoom {
    * A group that is full of other files' pages still has room, since those can be reclaimed. It has none
    * once the bytes that cannot be reclaimed and the bytes that the sweep has read reach the limit together:
    * to read more would evict what was read first, and above `memory.high` the kernel would slow the reader
-   * down to a standstill.
+   * down to a standstill. A group that stays above `memory.high` has none either: what counts as reclaimable
+   * there is used again as soon as it was reclaimed, such as the program's own code.
    *
    * @param sweptBytes bytes that the sweep has read so far
    * @param readers how many read at the same time
@@ -48,7 +54,10 @@ export class CgroupRoom {
     let bytes = Number.POSITIVE_INFINITY;
     for (const group of this.#limited()) {
       const { limitBytes, limitedBy } = group;
-      if (limitBytes - usageOf(group) > PLENTY_BYTES * readers) continue;
+      if (limitBytes - usageOf(group) > PLENTY_BYTES * readers) {
+        this.#overSinceMs.delete(group.path);
+        continue;
+      }
       const { usageBytes, reclaimableBytes } = readCgroup(group);
       const unused = limitBytes - usageBytes;
       const forFiles = Math.max(0, unused + reclaimableBytes);
@@ -57,7 +66,7 @@ export class CgroupRoom {
       const room = forFiles - sweptBytes;
       // Pages that were resident before may be charged to another group, so a group counts as full only
       // when little of it is unused.
-      if (room <= kept && unused <= kept) {
+      if ((room <= kept && unused <= kept) || this.#staysOver(group, unused, readers)) {
         const used = `${mib(usageBytes)} of ${limitedBy} ${mib(limitBytes)}`;
         return { full: `the cgroup uses ${used}` };
       }
@@ -67,6 +76,17 @@ export class CgroupRoom {
       bytes = Math.min(bytes, Math.max(0, left) / (2 * readers));
     }
     return { bytes };
+  }
+
+  #staysOver({ path, limitedBy }: LimitedCgroup, unused: number, readers: number): boolean {
+    if (limitedBy !== "memory.high" || unused >= -IN_FLIGHT_BYTES * readers) {
+      this.#overSinceMs.delete(path);
+      return false;
+    }
+    const now = this.#now();
+    const since = this.#overSinceMs.get(path) ?? now;
+    this.#overSinceMs.set(path, since);
+    return now - since >= OVER_MS;
   }
 
   /** Whether a group has reached its limit since this object was made. */

@@ -14,6 +14,8 @@ const BOOT_MS = 900_000;
 /** All, or those whose titles `TEST_KERNELS` lists with commas: `6.1 amd64,6.12 arm64`. */
 const titles = process.env["TEST_KERNELS"]?.split(",");
 const chosen = KERNELS.filter(({ title }) => titles?.includes(title) ?? true);
+const unknown = titles?.filter((title) => !KERNELS.some((kernel) => kernel.title === title)) ?? [];
+if (unknown.length > 0) throw new Error(`TEST_KERNELS: no kernel is called ${unknown.join(", ")}`);
 
 describe.each(chosen.map((kernel) => [kernel.title, kernel] as const))("Linux %s", (_, kernel) => {
   const folder = temporaryFolder();

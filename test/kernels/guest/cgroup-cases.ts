@@ -3,11 +3,15 @@ import { join } from "node:path";
 import { type Cgroup, inCgroup, type Limits } from "./cgroup.ts";
 import { cli, type Ended, type PlainReport } from "./cli.ts";
 import type { GuestCase } from "./guest.ts";
+import { pageBytes } from "./raw.ts";
 import { disk, judgedBytes, MIB, makeCold, makeHoles, writeFile } from "./system.ts";
 
 /** The file of all these cases. */
 const BYTES = 512 * MIB;
 const HALF = BYTES / 2;
+
+/** About what Node takes by itself: more where a page is larger. */
+const NODE_BYTES = (pageBytes > 4096 ? 128 : 64) * MIB;
 
 /** What the command reads to find out what kind of file it is, and what is read ahead of that. */
 const HEADER_BYTES = MIB;
@@ -76,8 +80,8 @@ export const cgroupCases: readonly GuestCase[] = [
     name: "memory.high at half a file that Node alone fills: forced, the fill ends early",
     seconds: 240,
     run: () =>
-      inCgroup([{ high: 64 * MIB }], async (group) => {
-        const path = writeFile(join(disk("ext4"), "written"), 128 * MIB);
+      inCgroup([{ high: NODE_BYTES }], async (group) => {
+        const path = writeFile(join(disk("ext4"), "written"), 2 * NODE_BYTES);
         makeCold(path);
         const { ended, report } = await warm(path, group, { SHARPI_PREFAULT: "1" });
         const events = group.read("memory.events").trim().replaceAll("\n", " ");

@@ -48,6 +48,25 @@ onLinux("the room in a cgroup", () => {
     expect(look(root, 890)).toHaveProperty("full");
   });
 
+  test("is not there in a group that stays above memory.high, whatever could be reclaimed", () => {
+    const { root, use } = group({ "memory.high": 100 }, 40, 100);
+    let now = 0;
+    const room = new CgroupRoom(root, () => now);
+    expect(room.look(10 * MIB, 1)).toHaveProperty("bytes");
+    now = 900;
+    expect(room.look(12 * MIB, 1)).toHaveProperty("bytes");
+    // Below it for a moment: what was said before no longer counts.
+    use(40, 60);
+    expect(room.look(12 * MIB, 1)).toHaveProperty("bytes");
+    use(40, 100);
+    now = 1500;
+    expect(room.look(14 * MIB, 1)).toHaveProperty("bytes");
+    now = 2500;
+    expect(room.look(14 * MIB, 1)).toEqual({
+      full: "the cgroup uses 140 MiB of memory.high 100 MiB",
+    });
+  });
+
   test("is there for what costs the group nothing: pages of another group", () => {
     const { root } = group({ "memory.max": 100 }, 20, 10);
     expect(look(root, 5000)).toHaveProperty("bytes");
