@@ -41,6 +41,12 @@ export interface KeptState {
 type Log = (line: string) => void;
 
 /**
+ * Where all of it is locked, a look tells no more than that a file was replaced, and is so many times as rare: each
+ * look takes some milliseconds of a processor.
+ */
+const HELD_LOOKS = 5;
+
+/**
  * A set of regions that stays resident: filled, locked as far as the limit goes, and filled again when
  * something else has taken its memory. That happens only while nobody waits for memory and the engine reads
  * nothing: to read beside an engine that computes takes a tenth to a quarter of its speed.
@@ -130,8 +136,14 @@ export class KeptSet {
     while (!signal.aborted) {
       const { runs } = await this.look();
       if (runs.some(isMissing) || (await this.#hasRoom())) await this.#refill();
-      await sleep(everyMs, undefined, { signal }).catch(() => {});
+      const pauseMs = this.#isHeld() ? HELD_LOOKS * everyMs : everyMs;
+      await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
+  }
+
+  /** Whether nothing is left to wait for, and nothing can go missing. */
+  #isHeld(): boolean {
+    return this.#held !== null && this.#held.why === null && this.#awaitedBytes === 0;
   }
 
   async #refill(): Promise<void> {
