@@ -13,7 +13,7 @@ const SECTORS = BLOCK_BYTES / 512;
 
 const BYTES = 32 * MIB;
 /** The largest that these kernels make of a file that is read. */
-const FOLIO_BYTES = 2 * MIB;
+const FOLIO_BYTES = 4 * MIB;
 
 const BAD_OFFSET = 16 * MIB + 5 * BLOCK_BYTES;
 
