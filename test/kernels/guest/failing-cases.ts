@@ -121,12 +121,18 @@ async function withBadBlock<T>(use: (path: string) => Promise<T>): Promise<T> {
   }
 }
 
-/** A file on a device that takes three seconds for each request, so that no fill is over before something happens to it. */
+/**
+ * For each request: so long that no fill is over before something happens to it. Larger pages are read by fewer
+ * requests; with small ones a touch of all of them would take minutes.
+ */
+const DELAY_MS = pageBytes > 4096 ? 3000 : 500;
+
+/** A file on a slow device. */
 async function withSlowDevice<T>(use: (path: string) => Promise<T>): Promise<T> {
   const { folder, mapped } = mappedDisk();
   const path = writeFile(join(folder, "slow"), BYTES);
   makeCold(path);
-  mapped.reload([{ sectors: mapped.sectors, kind: "delay", delayMs: 3000 }]);
+  mapped.reload([{ sectors: mapped.sectors, kind: "delay", delayMs: DELAY_MS }]);
   try {
     return await use(path);
   } finally {
