@@ -37,7 +37,8 @@ export const fillCases: readonly GuestCase[] = (["ext4", "xfs"] as const).flatMa
       const hugeMiB = bytesInHugePages(path) / MIB;
       const seen = { perRequest, largeFolios, hugeMiB, hugePageMiB: hugePageBytes() / MIB };
       const wanted = kernel.largeFolios.includes(name);
-      assert.equal(hugeMiB * MIB >= 0.75 * HUGE_BYTES, wanted, JSON.stringify(seen));
+      // Nearly all or nearly none; where memory is fragmented a quarter may be smaller.
+      assert.equal(hugeMiB * MIB >= 0.5 * HUGE_BYTES, wanted, JSON.stringify(seen));
       assert.equal(largeFolios, wanted, JSON.stringify(seen));
       return seen;
     },
