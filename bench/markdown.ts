@@ -14,7 +14,8 @@ import {
 /** The machine as a list: no figure means anything without it. */
 export function renderMachine(machine: Machine): string {
   const yesNo = (value: boolean | null) => (value === null ? "unknown" : value ? "yes" : "no");
-  const facts: [string, string][] = [
+  const { pageFaultMicroseconds: fault } = machine;
+  const facts: [string, string | null][] = [
     ["processor", `${machine.cpu}, ${machine.cores} cores`],
     ["memory", formatBytes(machine.memoryBytes)],
     ["system", `${machine.platform}, kernel ${machine.kernel}, Node ${machine.node}`],
@@ -23,12 +24,11 @@ export function renderMachine(machine: Machine): string {
     ["rotational", yesNo(machine.rotational)],
     ["transparent huge pages", machine.transparentHugePages ?? "unknown"],
     ["under a hypervisor", yesNo(machine.hypervisor)],
-    ...(machine.pageFaultMicroseconds === undefined
-      ? []
-      : ([["a page fault", `about ${machine.pageFaultMicroseconds} µs`]] as [string, string][])),
+    ["a page fault", fault === undefined ? null : `about ${fault} µs`],
     ["DAMON pages out idle memory", yesNo(machine.damonPageOut)],
   ];
-  return facts.map(([name, value]) => `- ${name}: ${value}`).join("\n");
+  const known = facts.filter(([, value]) => value !== null);
+  return known.map(([name, value]) => `- ${name}: ${value}`).join("\n");
 }
 
 export function renderScope(result: ScopeResult): string {

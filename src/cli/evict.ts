@@ -3,7 +3,6 @@ import { type EvictedFile, evict as evictTarget } from "../residency/evict.ts";
 import { formatBytes } from "../units.ts";
 import type { Flags } from "./flags.ts";
 import { requireOperands } from "./operands.ts";
-import type { PlacementFlags } from "./placement-flags.ts";
 import { filesOfLine } from "./plan-operands.ts";
 import type { Result } from "./result.ts";
 import { columns, percent, printable } from "./text.ts";
@@ -11,7 +10,7 @@ import { columns, percent, printable } from "./text.ts";
 /** `prefault evict`: drops files from the page cache, of a pasted line those that it loads. */
 export async function evict(
   files: readonly string[],
-  flags: Flags & PlacementFlags,
+  flags: Flags,
   signal: AbortSignal,
 ): Promise<Result> {
   const ofLine = flags.line === undefined ? [] : await filesOfLine(flags.line, signal);

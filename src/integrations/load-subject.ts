@@ -1,5 +1,6 @@
 import { asPrefaultError } from "../errors.ts";
-import type { Tensor } from "../model/model.ts";
+import type { Model, Tensor } from "../model/model.ts";
+import { openModel } from "../model/open-model.ts";
 import type { PrefaultOptions } from "../options.ts";
 import { type ModelPlan, placementOfNodeLlamaCpp, planPass } from "../passes/index.ts";
 import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
@@ -24,25 +25,33 @@ export function whyNot({ vocabOnly, useDirectIo }: SweepSubject): string | undef
   return undefined;
 }
 
-/**
- * @param asked - `lazyMode` of the load's options, for a loaded model that does not show it
- * @returns `undefined` while node-llama-cpp has not decided
- */
+/** @returns `undefined` while node-llama-cpp has not decided */
 export async function planFor(
-  subject: NodeLlamaCppModel,
-  model: () => Promise<ModelPlan["model"]>,
-  asked?: NodeLlamaCppModel["lazyMode"],
+  subject: SweepSubject,
+  model?: Model,
 ): Promise<ModelPlan | undefined | Error> {
   try {
-    const { gpuLayers, lazyMode = asked } = subject;
-    const placement = placementOfNodeLlamaCpp({
-      ...(gpuLayers !== undefined && { gpuLayers }),
-      ...(lazyMode !== undefined && { lazyMode }),
-    });
-    return placement.known ? planPass(await model(), placement.placement) : undefined;
+    const placement = placementOfNodeLlamaCpp(subject);
+    if (!placement.known) return undefined;
+    return planPass(model ?? (await openModel(subject.modelPath)), placement.placement);
   } catch (error) {
     return asPrefaultError(error);
   }
+}
+
+/** The plan of what the load has decided. Not every loaded model shows its `lazyMode`: else that of the options. */
+export function planForLoaded(
+  { gpuLayers, lazyMode }: NodeLlamaCppModel,
+  subject: SweepSubject,
+  expected: ModelPlan | undefined,
+): Promise<ModelPlan | undefined | Error> {
+  const asked = lazyMode ?? subject.lazyMode;
+  const decided = {
+    modelPath: subject.modelPath,
+    ...(gpuLayers !== undefined && { gpuLayers }),
+    ...(asked !== undefined && { lazyMode: asked }),
+  };
+  return planFor(decided, expected?.model);
 }
 
 /** What of a plan was not part of the one before. */

@@ -3,12 +3,16 @@ import { asPrefaultError } from "../errors.ts";
 import { crowds, dropElsewhere } from "../hold/drop-elsewhere.ts";
 import { fillBeside } from "../keep/fill-beside.ts";
 import { mapFilled } from "../keep/map-filled.ts";
-import { openModel } from "../model/open-model.ts";
 import type { ModelPlan } from "../passes/index.ts";
 import type { NodeLlamaCppModel } from "../passes/llama/node-llama-cpp.ts";
 import { reporting } from "../run/prefault.ts";
 import { emptyReport, type PrefaultReport } from "../run/report.ts";
-import { describedBy, planFor, type SweepOptions, type SweepSubject } from "./load-subject.ts";
+import {
+  describedBy,
+  planForLoaded,
+  type SweepOptions,
+  type SweepSubject,
+} from "./load-subject.ts";
 
 /**
  * Fills what this process has loaded, as far as it fits, and maps it where the engine did. What went to the GPU
@@ -16,7 +20,7 @@ import { describedBy, planFor, type SweepOptions, type SweepSubject } from "./lo
  */
 export async function sweepAfter(
   loading: Promise<unknown>,
-  { modelPath, lazyMode }: SweepSubject,
+  subject: SweepSubject,
   expected: ModelPlan | undefined,
   how: SweepOptions,
 ): Promise<PrefaultReport> {
@@ -28,12 +32,11 @@ export async function sweepAfter(
   }
   return reporting(how, async (options) => {
     if (loaded.useMmap === false) return [emptyReport(how.label, "skipped: the load made a copy")];
-    const model = async () => expected?.model ?? openModel(modelPath);
-    const actual = await planFor(loaded, model, lazyMode);
+    const actual = await planForLoaded(loaded, subject, expected);
     if (actual instanceof Error) throw actual;
     const plan = actual ?? expected;
     if (plan !== undefined) await dropCopied(plan, how);
-    const task = { target: plan ?? modelPath, options, reader: process.pid };
+    const task = { target: plan ?? subject.modelPath, options, reader: process.pid };
     const { reports, runs } = await fillBeside(task, how.log);
     // Without this the engine takes the faults itself.
     await mapFilled(runs, options).catch(() => {});

@@ -4,7 +4,6 @@ import { FileSet } from "../file/file-set.ts";
 import { crowds } from "../hold/drop-elsewhere.ts";
 import { fillBeside } from "../keep/fill-beside.ts";
 import { disabledReason } from "../kill-switch.ts";
-import { openModel } from "../model/open-model.ts";
 import { resolveOptions } from "../options.ts";
 import type { ModelPlan } from "../passes/index.ts";
 import { residency } from "../residency/residency.ts";
@@ -16,6 +15,7 @@ import { gibPerSecond } from "../units.ts";
 import {
   describedBy,
   planFor,
+  planForLoaded,
   type SweepOptions,
   type SweepSubject,
   whyNot,
@@ -76,7 +76,7 @@ async function sweep(
     return report(await reporting(how, async () => [emptyReport(how.label, `skipped: ${why}`)]));
   }
 
-  const expected = await planFor(subject, () => openModel(modelPath));
+  const expected = await planFor(subject);
   if (expected instanceof Error) {
     return report(await reporting(how, () => Promise.reject(expected)));
   }
@@ -89,8 +89,7 @@ async function sweep(
   const loaded = describedBy(await loading.catch(() => undefined));
   if (how.signal.aborted || first.error !== undefined || loaded.useMmap === false) return;
   if (first.ran && expected === undefined) return;
-  const model = async () => expected?.model ?? openModel(modelPath);
-  const actual = await planFor(loaded, model, subject.lazyMode);
+  const actual = await planForLoaded(loaded, subject, expected);
   if (actual === undefined || actual instanceof Error) return;
   const left = first.ran ? without(actual, expected) : actual;
   if (left.runs.length > 0) report(await prefault(left, how));

@@ -18,8 +18,8 @@ export interface KeepOptions extends Omit<PrefaultOptions, "onError"> {
   /**
    * Milliseconds between two looks at what is still resident.
    *
-   * @defaultValue `2_000`: looking costs one or two thousandths of a processor (bench `keep`), and what goes missing is back
-   *   within five seconds of calm
+   * @defaultValue `2_000`: looking costs one or two thousandths of a processor (bench `keep`), and what goes missing
+   *   is back within five seconds of calm
    */
   readonly everyMs?: number | undefined;
 
@@ -36,7 +36,10 @@ export interface KeepOptions extends Omit<PrefaultOptions, "onError"> {
 export interface KeptWarm extends AsyncDisposable {
   /** What was filled at first, or why nothing was. Never rejects. */
   readonly report: Promise<PrefaultReport>;
-  /** How things stand: at the last look, which is at most `everyMs` ago, or five times that where all is locked. `null` before the first. */
+  /**
+   * How things stand: at the last look, which is at most `everyMs` ago, or five times that where all is locked.
+   * `null` before the first.
+   */
   readonly state: KeptState | null;
   /**
    * `null` when it was closed; an error when it cannot be kept any more, such as `PREFAULT_FILE_CHANGED` for a

@@ -54,10 +54,9 @@ export class CgroupRoom {
     let bytes = Number.POSITIVE_INFINITY;
     for (const group of this.#limited()) {
       const { limitBytes, limitedBy } = group;
-      if (limitBytes - usageOf(group) > PLENTY_BYTES * readers) {
-        this.#overSinceMs.delete(group.path);
-        continue;
-      }
+      const atLeast = limitBytes - usageOf(group);
+      const staysOver = this.#staysOver(group, atLeast, readers);
+      if (atLeast > PLENTY_BYTES * readers) continue;
       const { usageBytes, reclaimableBytes } = readCgroup(group);
       const unused = limitBytes - usageBytes;
       const forFiles = Math.max(0, unused + reclaimableBytes);
@@ -66,7 +65,7 @@ export class CgroupRoom {
       const room = forFiles - sweptBytes;
       // Pages that were resident before may be charged to another group, so a group counts as full only
       // when little of it is unused.
-      if ((room <= kept && unused <= kept) || this.#staysOver(group, unused, readers)) {
+      if ((room <= kept && unused <= kept) || staysOver) {
         const used = `${mib(usageBytes)} of ${limitedBy} ${mib(limitBytes)}`;
         return { full: `the cgroup uses ${used}` };
       }

@@ -99,7 +99,7 @@ export async function evict(target: Target, options: ResidencyOptions = {}): Pro
  * nothing in the file. Where it is refused, as on a read-only or an odd file system, there may be
  * nothing to write back: what stays resident is in the report.
  */
-export async function writeBack({ handle }: OpenFile): Promise<void> {
+async function writeBack({ handle }: OpenFile): Promise<void> {
   await handle.datasync().catch(() => {});
 }
 

@@ -46,8 +46,7 @@ export class Bystander implements Witness {
 
   sawWithin(signal: NodeJS.Signals, milliseconds: number): Promise<boolean> | null {
     if (ENDS_NONE.has(signal)) return null;
-    if (this.#process === null && !this.#seen.has(signal, milliseconds)) return null;
-    return this.#seen.within(signal, milliseconds);
+    return this.#seen.within(signal, milliseconds, this.#process !== null);
   }
 
   end(): void {

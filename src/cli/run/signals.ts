@@ -39,16 +39,16 @@ export class SeenSignals {
     for (const look of this.#waiting) look();
   }
 
-  /** Whether it got the signal in the last so many milliseconds. */
-  has(signal: NodeJS.Signals, milliseconds: number): boolean {
-    const seen = this.#seen.get(signal);
-    return seen !== undefined && seen > performance.now() - milliseconds;
-  }
-
-  /** Whether it got the signal in the last so many milliseconds, or gets it in the next. */
-  within(signal: NodeJS.Signals, milliseconds: number): Promise<boolean> {
+  /**
+   * Whether it got the signal in the last so many milliseconds, or gets it in the next.
+   *
+   * @param isAlive whether it can still get one
+   * @returns as {@link Witness.sawWithin}
+   */
+  within(signal: NodeJS.Signals, milliseconds: number, isAlive: boolean): Promise<boolean> | null {
     const since = performance.now() - milliseconds;
     const hasSeen = () => (this.#seen.get(signal) ?? Number.NEGATIVE_INFINITY) > since;
+    if (!isAlive && !hasSeen()) return null;
     return new Promise((resolve) => {
       const settle = () => {
         clearTimeout(timer);

@@ -50,8 +50,7 @@ export class WarmingProcess implements Witness {
   }
 
   sawWithin(signal: NodeJS.Signals, milliseconds: number): Promise<boolean> | null {
-    if (this.#process === null && !this.#seen.has(signal, milliseconds)) return null;
-    return this.#seen.within(signal, milliseconds);
+    return this.#seen.within(signal, milliseconds, this.#process !== null);
   }
 
   /** Ends the process. Waits a moment for what it has to write. */
