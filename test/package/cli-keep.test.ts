@@ -1,11 +1,10 @@
 import { chmodSync, copyFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { NOBODY, whyNotAsNobody } from "../helpers/another-user.ts";
 import { type BudgetModel, cachedBytes, writeBudgetModel } from "../helpers/budget-model.ts";
 import { hasFincore } from "../helpers/data-file.ts";
 import { fakeRun, freePort } from "../helpers/fake-server.ts";
@@ -206,50 +205,6 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("prefault keep", ()
       /^prefault: .* was replaced by another file/,
     );
     expect(stderr.match(/was replaced/g)).toHaveLength(1);
-  });
-
-  describe("fails with one sentence for", () => {
-    const expectFailure = async (args: readonly string[], code: number, say: RegExp) => {
-      const ended = await prefault(["keep", ...args], { timeoutMs: 30_000 });
-      expect(ended).toMatchObject({ code, stdout: "" });
-      expect(ended.stderr).toMatch(/^prefault: [^\n]+\n$/);
-      expect(ended.stderr).toMatch(say);
-      const json = await prefault(["keep", ...args, "--json"], { timeoutMs: 30_000 });
-      expect(json.code).toBe(code);
-      expect(JSON.parse(json.stdout).error.code).toMatch(/^PREFAULT_/);
-    };
-
-    it.each<[string, readonly string[], number, RegExp]>([
-      ["no file", [], 2, /no file given/],
-      ["a file that is not there", ["absent.gguf"], 1, /no such file/],
-      ["a bad address", ["x", "--listen", "256.1.1.1:9100"], 2, /--listen.*a port/],
-      ["a bad number of a process", ["--pid", "me"], 2, /--pid.*number of a process/],
-      ["a bad time", ["x", "--every", "often"], 2, /--every.*a time/],
-      ["no such process", ["--pid", "4194304"], 1, /there is no process 4194304/],
-      ["a process without a model", ["--pid", String(process.pid)], 1, /has mapped no model/],
-    ])("%s", async (_, args, code, say) => {
-      await expectFailure(args, code, say);
-    });
-
-    it("an address that is in use", async () => {
-      const other = createServer();
-      onTestFinished(() => void other.close());
-      const port = await freePort();
-      await new Promise<void>((resolve) => other.listen(port, "127.0.0.1", resolve));
-      await expectFailure([model.path, "--listen", String(port)], 1, /the address is in use/);
-    });
-
-    it("another user's process", async ({ skip }) => {
-      const why = await whyNotAsNobody();
-      if (why !== undefined) skip(why);
-      const options = { uid: NOBODY, timeoutMs: 30_000 };
-      const args = ["--pid", String(process.pid)];
-      for (const command of ["keep", "status"]) {
-        const ended = await prefault([command, ...args], options);
-        expect(ended).toMatchObject({ code: 1, stdout: "" });
-        expect(ended.stderr).toMatch(/^prefault: process \d+ may not be looked at: .*its own user/);
-      }
-    });
   });
 
   describe("of a process", () => {
