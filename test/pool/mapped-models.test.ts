@@ -83,18 +83,18 @@ describe.skipIf(process.platform !== "linux")("what another process has mapped",
     ["no number", -1, "PREFAULT_INVALID_OPTION", /number of a process, got -1/],
     ["a part of a number", 1.5, "PREFAULT_INVALID_OPTION", /got 1\.5/],
   ])("is refused for %s", async (_, pid, code, message) => {
-    for (const asked of [findMappedModels(pid), findMappings(other, { pid })]) {
-      await expect(asked).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    for (const ask of [() => findMappedModels(pid), () => findMappings(other, { pid })]) {
+      await expect(ask()).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
     }
   });
 
   test("is not waited for when the signal has fired", async () => {
     const signal = AbortSignal.abort();
-    for (const asked of [
-      findMappedModels(process.pid, { signal }),
-      findMappings(other, { pid: process.pid, signal }),
+    for (const ask of [
+      () => findMappedModels(process.pid, { signal }),
+      () => findMappings(other, { pid: process.pid, signal }),
     ]) {
-      await expect(asked).rejects.toMatchObject({ code: "PREFAULT_ABORTED" });
+      await expect(ask()).rejects.toMatchObject({ code: "PREFAULT_ABORTED" });
     }
   });
 });
