@@ -5,7 +5,7 @@ import type { Run } from "../target/run.ts";
 import { fill, type SweepManner } from "./fill.ts";
 import { askGate } from "./gate.ts";
 import { emptyReport, failedReport, type PrefaultReport } from "./report.ts";
-import { openSubject, residencyOf, type Subject } from "./subject.ts";
+import { type Measured, openSubject, residencyOf, type Subject } from "./subject.ts";
 
 /** What became of a run. */
 export interface Execution {
@@ -18,13 +18,37 @@ export interface Execution {
 }
 
 /**
+ * What is resident of a run that others are filled before: they may bring some of its pages with their own,
+ * which was not there before.
+ *
+ * @returns nothing where that cannot be found out; the run then fails by itself
+ */
+export async function measureRun(
+  run: Run,
+  { signal }: ResolvedOptions,
+): Promise<Measured | undefined> {
+  let subject: Subject | undefined;
+  try {
+    subject = await openSubject(run, await loadShim(), signal);
+    return await subject.measure(signal);
+  } catch {
+    return undefined;
+  } finally {
+    await subject?.close().catch(() => {});
+  }
+}
+
+/**
  * The way of the data from a run to its report: open and measure, gate, fill, measure again. Never
  * rejects: a run that fails reports what was known of it by then.
+ *
+ * @param first what of it was resident before the first run of its target, if that was not this one
  */
 export async function executeRun(
   run: Run,
   options: ResolvedOptions,
   manner?: SweepManner,
+  first?: Measured,
 ): Promise<Execution> {
   let report: PrefaultReport = { ...emptyReport(labelOf(options, run), ""), ...choiceOf(run) };
   let subject: Subject | undefined;
@@ -36,11 +60,12 @@ export async function executeRun(
     report = { ...report, bytes, regions };
     const before = await subject.measure(options.signal);
     const answer = ask(run, { bytes, residentBytes: before.total ?? 0 }, options, shim);
-    report = { ...report, reason: answer.reason, ...residencyOf(subject, before, before) };
+    report = { ...report, reason: answer.reason, ...residencyOf(subject, first ?? before, before) };
     if (answer.run) {
       for await (const step of fill(subject, before, options, manner)) {
         sweep = step.sweep;
-        report = { ...report, ...step.report };
+        const { after = before } = step;
+        report = { ...report, ...step.report, ...residencyOf(subject, first ?? before, after) };
       }
     }
   } catch (thrown) {

@@ -6,7 +6,7 @@ import { disabledReason } from "../kill-switch.ts";
 import { logOf, type PrefaultOptions, type ResolvedOptions, resolveOptions } from "../options.ts";
 import { resolveTarget, type Target } from "../target/target.ts";
 import { type ArrangedTarget, arrange } from "./arrange.ts";
-import { executeRun, labelOf } from "./execute.ts";
+import { executeRun, labelOf, measureRun } from "./execute.ts";
 import type { SweepManner } from "./fill.ts";
 import {
   combineReports,
@@ -117,8 +117,10 @@ export async function executeTarget(
 ): Promise<PrefaultReport[]> {
   const reports: PrefaultReport[] = [];
   const releases: Promise<void>[] = [];
+  const [, ...later] = runs;
+  const first = [undefined, ...(await Promise.all(later.map((run) => measureRun(run, options))))];
   for (const [index, run] of runs.entries()) {
-    const { report, released } = await executeRun(run, options, manners?.[index]);
+    const { report, released } = await executeRun(run, options, manners?.[index], first[index]);
     manners?.[index]?.order?.onEnd();
     reports.push(report);
     releases.push(released);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { evict, openModel, prefault, residency } from "prefault";
+import { evict, openModel, planPass, prefault, residency } from "prefault";
 import { beforeAll, describe, expect, test } from "vitest";
 import { fincore, hasFincore, writeDataFile } from "../helpers/data-file.ts";
 import { evictAll } from "../helpers/page-cache.ts";
@@ -26,6 +26,22 @@ describe.skipIf(process.platform !== "linux")("residency", () => {
       expectNearly((await residency(path)).residentBytes, fincore(path) ?? 0);
     },
   );
+
+  test("is told of every run as it was before the first", looksAtPageCache, async () => {
+    const { paths } = await writeSyntheticModel({
+      kind: "moe",
+      path: join(folder, "two-runs.gguf"),
+      targetBytes: 64 * MIB,
+    });
+    const model = await openModel(paths[0] ?? "");
+    const plan = planPass(model, { gpuLayers: 0 });
+    await evictAll(paths[0] ?? "");
+    const { residentBytesBefore, runs = [] } = await prefault(plan, { log() {} });
+    // The first brings pages of the second with its own: experts lie between what every token reads.
+    expect(runs.map(({ ran }) => ran)).toEqual([true, true]);
+    expect(runs.map((run) => run.residentBytesBefore)).toEqual([0, 0]);
+    expect(residentBytesBefore).toBe(0);
+  });
 
   test("draws a file as a map of 64 cells", looksAtPageCache, async () => {
     await evictAll(path);
