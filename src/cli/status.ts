@@ -18,7 +18,7 @@ import { planOperands } from "./plan-operands.ts";
 import { drawMap, LEGEND } from "./residency-map.ts";
 import type { Result } from "./result.ts";
 import { tensorLines } from "./tensor-map.ts";
-import { percent, printable } from "./text.ts";
+import { percent, printable, UNTOLD } from "./text.ts";
 
 /** `prefault status`: what is resident now. */
 export async function status(
@@ -118,7 +118,7 @@ function fileLines(file: FileResidency, isPlaced: boolean, paint: Paint): string
   const what = isPlaced ? "that stay on the CPU" : "";
   const share =
     residentBytes === null
-      ? "the system does not say how much is resident"
+      ? "unknown what is resident"
       : `${percent(residentBytes, bytes)} resident`;
   const head = [`${printable(path)}: ${formatBytes(bytes)}`, what].filter(Boolean).join(" ");
   const drawn = map === null ? [] : [`  ${drawMap(map, paint)}${isPlaced ? "  whole file" : ""}`];
@@ -127,5 +127,5 @@ function fileLines(file: FileResidency, isPlaced: boolean, paint: Paint): string
 
 function footnote({ residentBytes }: Pick<Residency, "residentBytes">): string {
   if (residentBytes !== null) return LEGEND;
-  return "Unknown: the system does not say (Linux tells the owner of a file, and who may write it).";
+  return `Unknown: ${UNTOLD}.`;
 }

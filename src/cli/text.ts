@@ -38,3 +38,7 @@ export function columns(rows: readonly (readonly string[])[], aligned: number): 
       .trimEnd(),
   );
 }
+
+/** Why residency is unknown (mm/mincore.c, `can_do_mincore`). */
+export const UNTOLD =
+  "the system does not say what of it is resident (Linux tells the owner of a file, and who may write it)";

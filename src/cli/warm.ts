@@ -19,7 +19,7 @@ import { hasPlacement, type PlacementFlags } from "./placement-flags.ts";
 import { planOperands } from "./plan-operands.ts";
 import { type ProgressBar, progressBar } from "./progress.ts";
 import type { Result } from "./result.ts";
-import { percent, printable } from "./text.ts";
+import { percent, printable, UNTOLD } from "./text.ts";
 
 /** `prefault warm`: makes what stays on the CPU resident. */
 export async function warm(
@@ -122,7 +122,7 @@ export function residencyLine(report: PrefaultReport): string {
   const before = resident((run) => run.residentBytesBefore);
   const after = resident((run) => run.residentBytesAfter);
   if (after === null) {
-    return `${formatBytes(bytes)} read; the system does not say how much of it is resident`;
+    return `${formatBytes(bytes)} read; ${UNTOLD}`;
   }
   const earlier = before === null ? "" : `${percent(before, bytes)} before, `;
   return `resident: ${earlier}${percent(after, bytes)} of ${formatBytes(bytes)} now`;

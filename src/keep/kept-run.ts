@@ -25,6 +25,11 @@ export function isMissing({ wantedBytes, residentBytes: resident }: KeptRun): bo
   return resident !== null && resident < (1 - MISSING_SHARE) * wantedBytes;
 }
 
+/** Whether the system does not tell this process what of it is resident. */
+export function isUntold({ residentBytes: resident }: KeptRun): boolean {
+  return resident === null;
+}
+
 /** The files of a run, open as long as it is kept: to open them takes ten times as long as a look at them. */
 export class KeptFiles {
   readonly #run: FilesRun;

@@ -106,7 +106,8 @@ class Keeping {
     logRuns(report);
     for (const note of report.notes) this.#say(`Note: ${note}.`);
     const line = residencyLine(report);
-    if (line !== "") this.#say(`prefault: ${line}; it is kept so until this is stopped`);
+    const how = report.residentBytesAfter === null ? "filled again from time to time" : "kept so";
+    if (line !== "") this.#say(`prefault: ${line}; it is ${how} until this is stopped`);
     else if (report.error === undefined) this.#say("prefault: this runs on until it is stopped");
   }
 
