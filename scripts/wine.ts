@@ -6,6 +6,10 @@ import { join } from "node:path";
 /** Debian's `wine64` puts it beside the path. */
 const WINE = ["/usr/lib/wine/wine64", "/usr/bin/wine64", "/usr/bin/wine"].find(existsSync);
 
+/** Wine's server ends some seconds after the last program, and a program that starts at that moment may fail. */
+const SERVER = ["/usr/lib/wine/wineserver64", "/usr/bin/wineserver"].find(existsSync);
+const SERVER_SECONDS = 120;
+
 const ROOT = join(import.meta.dirname, "..");
 const FOLDER = join(ROOT, "build", "wine");
 const PREFIX = join(FOLDER, "prefix");
@@ -65,19 +69,25 @@ function installedVersions(): Record<string, string> {
   );
 }
 
+const ENVIRONMENT = {
+  ...process.env,
+  WINEPREFIX: PREFIX,
+  WINEARCH: "win64",
+  WINEDEBUG: "-all",
+  // Node asks for a Windows newer than the one Wine says it is.
+  NODE_SKIP_PLATFORM_CHECK: "1",
+  NODE_OPTIONS: "",
+};
+
 function run(home: string, node: string, script: string, args: readonly string[]): WindowsRun {
+  // Refused where one runs.
+  if (SERVER !== undefined && existsSync(PREFIX)) {
+    spawnSync(SERVER, [`-p${SERVER_SECONDS}`], { env: ENVIRONMENT, stdio: "ignore" });
+  }
   const [out, err] = [join(home, "stdout.txt"), join(home, "stderr.txt")];
   const { status } = spawnSync(WINE ?? "wine64", [node, windowsPath(script), ...args], {
     cwd: home,
-    env: {
-      ...process.env,
-      WINEPREFIX: PREFIX,
-      WINEARCH: "win64",
-      WINEDEBUG: "-all",
-      // Node asks for a Windows newer than the one Wine says it is.
-      NODE_SKIP_PLATFORM_CHECK: "1",
-      NODE_OPTIONS: "",
-    },
+    env: ENVIRONMENT,
     // Node under Wine gets EBADF for a pipe.
     stdio: ["ignore", openSync(out, "w"), openSync(err, "w")],
     timeout: 240_000,

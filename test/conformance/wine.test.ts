@@ -78,7 +78,8 @@ describe.each([20, 22])("under Wine, Windows's Node %i", (major) => {
     return runOn(node, folder, "package", "windows", path);
   });
 
-  describe("prefault run", () => {
+  // Of some 250 starts of a program by a program two failed, each in another way; none did on Linux.
+  describe("prefault run", { retry: 2 }, () => {
     const folder = temporaryFolder();
     const model = join(folder, "model.gguf");
     let cli: string;
@@ -98,24 +99,26 @@ describe.each([20, 22])("under Wine, Windows's Node %i", (major) => {
     test("starts the command, and ends with its status", () => {
       const script = "console.log(process.argv[1]); process.exit(3)";
       const ended = run(cli, "run", "--", program, "-e", script, "a b");
-      expect(ended).toMatchObject({ status: 3, stdout: "a b\n" });
+      expect(ended).toEqual({ status: 3, stdout: "a b\n", stderr: expect.any(String) });
     });
 
     test("warms beside it", () => {
       const script = "setTimeout(() => process.exit(5), 8000)";
       const ended = run(cli, "run", windowsPath(model), "--", program, "-e", script);
-      expect(ended.status).toBe(5);
-      expect(ended.stderr).toMatch(/experts\] Pre-faulted 0\.02 GiB/);
+      const stderr = expect.stringMatching(/experts\] Pre-faulted 0\.02 GiB/);
+      expect(ended).toMatchObject({ status: 5, stderr });
     });
 
     test("says what it would do", () => {
       const ended = run(cli, "run", "--dry-run", "--", "llama-server", "-m", windowsPath(model));
-      expect(ended.status).toBe(0);
-      expect(ended.stdout).toMatch(/would be warmed beside the start/);
+      const stdout = expect.stringMatching(/would be warmed beside the start/);
+      expect(ended).toMatchObject({ status: 0, stdout });
     });
 
     test("fails as a shell does where there is no such command", () => {
-      expect(run(cli, "run", "--", "no-such-command").status).toBe(127);
+      const ended = run(cli, "run", "--", "no-such-command");
+      const stderr = "prefault: no-such-command: command not found\n";
+      expect(ended).toEqual({ status: 127, stdout: "", stderr });
     });
   });
 });

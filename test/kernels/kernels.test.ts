@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
-import { cases } from "./guest/cases.ts";
+import { casesLike } from "./guest/cases.ts";
 import type { Message } from "./guest/message.ts";
 import { KERNELS } from "./kernels.ts";
 import { Unavailable } from "./machine/cache.ts";
@@ -17,6 +17,10 @@ const chosen = KERNELS.filter(({ title }) => titles?.includes(title) ?? true);
 const unknown = titles?.filter((title) => !KERNELS.some((kernel) => kernel.title === title)) ?? [];
 if (unknown.length > 0) throw new Error(`TEST_KERNELS: no kernel is called ${unknown.join(", ")}`);
 
+/** Those that `PREFAULT_KERNELS_CASES` matches. */
+const pattern = process.env["PREFAULT_KERNELS_CASES"] ?? "";
+const cases = casesLike(pattern);
+
 describe.each(chosen.map((kernel) => [kernel.title, kernel] as const))("Linux %s", (_, kernel) => {
   const folder = temporaryFolder();
   let booted: Boot | undefined;
@@ -26,7 +30,7 @@ describe.each(chosen.map((kernel) => [kernel.title, kernel] as const))("Linux %s
     unavailable = missingPrograms(emulatorOf(kernel));
     const image = unavailable === undefined ? await imageOrReason() : undefined;
     if (image === undefined) return;
-    booted = await boot(kernel, image, BOOT_MS);
+    booted = await boot(kernel, image, pattern, BOOT_MS);
     console.log(summary(kernel.title, booted));
   });
 

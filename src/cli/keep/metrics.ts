@@ -76,7 +76,7 @@ function metricsOf(view: KeepView): Metric[] {
     {
       name: "prefault_warm",
       type: "gauge",
-      help: "1 when all that is wanted was in memory at the last look.",
+      help: "1 when all that is wanted was in memory at the last look, or was filled and the system does not say.",
       samples: one(isWarm(view) ? 1 : 0),
     },
   ];

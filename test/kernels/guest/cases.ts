@@ -7,11 +7,12 @@ import { fillCases, strategyCases } from "./fill-cases.ts";
 import type { GuestCase } from "./guest.ts";
 import { keepCases } from "./keep-cases.ts";
 import { kernelCases, lastCase } from "./kernel-cases.ts";
+import { manifestCases } from "./manifest-cases.ts";
 import { runCases } from "./run-cases.ts";
 import { wasmCases } from "./wasm-cases.ts";
 
 /** In the order they run in. */
-export const cases: readonly GuestCase[] = [
+const cases: readonly GuestCase[] = [
   ...kernelCases,
   ...fillCases,
   ...strategyCases,
@@ -24,5 +25,12 @@ export const cases: readonly GuestCase[] = [
   ...budgetCases,
   ...keepCases,
   ...runCases,
+  ...manifestCases,
   lastCase,
 ];
+
+/** Those whose names match a regular expression, with dashes for spaces. */
+export function casesLike(pattern: string): readonly GuestCase[] {
+  const expression = new RegExp(pattern);
+  return cases.filter(({ name }) => expression.test(name.replaceAll(" ", "-")));
+}

@@ -1,6 +1,15 @@
-import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import { build } from "esbuild";
+import { parse } from "yaml";
 import { bundleRunner } from "../../conformance/installation.ts";
 import { writeSyntheticModel } from "../../models/synthetic-model.ts";
 import type { Kernel } from "../kernels.ts";
@@ -62,7 +71,9 @@ async function testedLayer(kernel: Kernel, folder: string): Promise<string> {
   command("tar", ["-xzf", join(layer, filename), "-C", home, "--strip-components=1"]);
   rmSync(join(layer, filename));
   await build({
-    entryPoints: ["main", "child"].map((name) => join(ROOT, `test/kernels/guest/${name}.ts`)),
+    entryPoints: ["main", "child", "server"].map((name) =>
+      join(ROOT, `test/kernels/guest/${name}.ts`),
+    ),
     outdir: join(layer, "app"),
     outExtension: { ".js": ".mjs" },
     bundle: true,
@@ -77,7 +88,18 @@ async function testedLayer(kernel: Kernel, folder: string): Promise<string> {
   await writeSyntheticModel({ kind: "moe", path: model, targetBytes: 16 * 1024 ** 2 });
   writeFileSync(join(layer, "app/kernel.json"), JSON.stringify(kernel));
   cpSync(join(ROOT, "test/kernels/guest/init"), join(layer, "init"));
+  copyManifests(join(layer, "app/kubernetes"));
   const path = `${layer}.cpio`;
   archive(layer, path);
   return path;
+}
+
+/** The manifests of the example, as JSON. */
+function copyManifests(folder: string): void {
+  const manifests = join(ROOT, "examples/kubernetes");
+  mkdirSync(folder);
+  for (const name of readdirSync(manifests)) {
+    const manifest: unknown = parse(readFileSync(join(manifests, name), "utf8"));
+    writeFileSync(join(folder, `${basename(name, ".yaml")}.json`), JSON.stringify(manifest));
+  }
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cached } from "./cache.ts";
@@ -15,6 +16,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   // fincore, the judge of residency that is not ours
   "util-linux-extra": ["usr/bin/fincore"],
   dmsetup: ["sbin/dmsetup"],
+  crun: ["usr/bin/crun"],
 };
 const LIBRARIES = [
   "libc6",
@@ -25,6 +27,15 @@ const LIBRARIES = [
   "libselinux1",
   "libudev1",
   "libpcre2-8-0",
+  "libcap2",
+  "libseccomp2",
+  "libsystemd0",
+  "libyajl2",
+  "libgcrypt20",
+  "libgpg-error0",
+  "liblz4-1",
+  "liblzma5",
+  "libzstd1",
 ];
 
 /** The loader's path is written into every program. */
@@ -38,8 +49,10 @@ const NODE_MAJOR = "22";
 /** An archive with everything but the package, the cases and the kernel's modules. */
 export function userland(arch: Architecture): string {
   const modules = nodeModules(arch);
-  return cached(`${modules.key}.cpio`, (path) => {
-    const root = cached(`root-${modules.key}`, (folder) => {
+  const listed = createHash("sha256").update(JSON.stringify([PACKAGES, LIBRARIES]));
+  const key = `${modules.key}_${listed.digest("hex").slice(0, 8)}`;
+  return cached(`${key}.cpio`, (path) => {
+    const root = cached(`root-${key}`, (folder) => {
       mkdirSync(folder, { recursive: true });
       copyDebian(arch, folder);
       const node = `node-linux-${arch === "amd64" ? "x64" : arch}`;
