@@ -1,7 +1,8 @@
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { onTestFinished } from "vitest";
 import { fakeRun, freePort } from "../helpers/fake-server.ts";
 import { until } from "../helpers/process-facts.ts";
 import { type Ended, startProcess } from "../helpers/run-child.ts";
@@ -19,15 +20,17 @@ export async function startedBy(
   line: readonly string[],
   env: NodeJS.ProcessEnv,
 ): Promise<ServerEnded> {
-  const server = fakeRun(mkdtempSync(join(tmpdir(), "prefault-operators-")), { maps: true });
+  const folder = mkdtempSync(join(tmpdir(), "prefault-operators-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const server = fakeRun(folder, { maps: true });
   const PATH = `${dirname(server.program)}${delimiter}${env["PATH"]}`;
   const port = String(await freePort());
   const here = line.map((word) => word.replace(/(^|\s)8080(?=\s|$)/, `$1${port}`));
   const options = { env: { ...env, ...server.env, PATH }, cwd: server.cwd };
   const started = startProcess(here, options);
   await server.ready();
-  // As long as a budget's part waits for /health, is filled and locked.
-  await sleep(4000);
+  // A budget's part waits for /health, is filled, and may be locked.
+  await until(() => started.output.stderr.includes("Pre-faulted"), "it was warmed");
   started.kill("SIGTERM");
   const ended = await started.ended;
   await until(() => server.processes().length === 0, "all processes ended").catch(() => {});

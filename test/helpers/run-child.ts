@@ -17,6 +17,8 @@ export interface Ended {
 
 export interface Started {
   readonly pid: number;
+  /** What it has written so far. */
+  readonly output: { readonly stdout: string; readonly stderr: string };
   /** Rejects when the program could not be started. */
   readonly ended: Promise<Ended>;
   kill(signal: NodeJS.Signals): void;
@@ -63,7 +65,7 @@ export function startProcess(command: readonly string[], options: ChildOptions =
     });
   }
   const ended = once(child, "close").then(([code, signal]) => ({ code, signal, ...output }));
-  return { pid: child.pid ?? -1, ended, kill: (signal) => void child.kill(signal) };
+  return { pid: child.pid ?? -1, output, ended, kill: (signal) => void child.kill(signal) };
 }
 
 /** Runs a process to its end, whatever that is. */
