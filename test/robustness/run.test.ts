@@ -175,7 +175,6 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
       });
       await isUp(running);
       // Three quiet seconds are the sign.
-      await sleep(5000);
       await expectToRunOn(running, /Pre-faulted/);
       expect(asked).toEqual(["/health"]);
     });
@@ -183,13 +182,13 @@ describe.skipIf(process.platform !== "linux")("a server that prefault run has st
 
   /** Ends a server, which is to have had no signal before. */
   async function expectToRunOn(running: Running, said?: RegExp): Promise<Ended> {
-    if (said !== undefined) await sleep(1500);
+    const { output } = running.prefault;
+    if (said !== undefined) await until(() => said.test(output.stderr), `it said ${said}`);
     expect(running.signals()).toEqual([]);
     expect(running.processes().length).toBeGreaterThanOrEqual(2);
     running.prefault.kill("SIGTERM");
     const ended = await running.prefault.ended;
     expect(ended).toMatchObject({ code: 0, signal: null });
-    if (said !== undefined) expect(ended.stderr).toMatch(said);
     return ended;
   }
 });
