@@ -1,25 +1,10 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { DaemonSetSpec } from "kubernetes-models/apps/v1";
 import { type Started, start } from "./cli.ts";
-import { MIB, run } from "./system.ts";
-
-const GIB_TEXT = /^(\d+)Gi$/;
-
-/** The memory of the manifests, in GiB, is this many times the guest's, in MiB. */
-const SCALE_MIB = 16;
+import { type ContainerSpec, containerConfig, limitOf, type PodSpec } from "./container-config.ts";
 
 /** The folder of all pods, as the kubelet makes it with the driver `cgroupfs`. */
 const BURSTABLE = ["/sys/fs/cgroup/kubepods", "/sys/fs/cgroup/kubepods/burstable"];
-
-/** What the images of the manifests start, where the manifest names no command. */
-const ENTRYPOINTS: Readonly<Record<string, readonly string[]>> = {
-  prefault: ["prefault"],
-  "llama-server": ["llama-server"],
-};
-
-type PodSpec = NonNullable<NonNullable<DaemonSetSpec["template"]>["spec"]>;
-type ContainerSpec = PodSpec["containers"][number];
 
 /** A container that runs. */
 export interface RunningContainer extends Started {
@@ -41,7 +26,7 @@ export class Pod {
   readonly #models: string;
   readonly #id = `pod${Pod.#count++}`;
   readonly #running: RunningContainer[] = [];
-  readonly folder = join(BURSTABLE[1] ?? "", this.#id);
+  readonly #folder = join(BURSTABLE[1] ?? "", this.#id);
 
   /**
    * @param manifest a file of `examples/kubernetes`, without `.yaml`
@@ -51,7 +36,7 @@ export class Pod {
     const { spec } = JSON.parse(readFileSync(`/app/kubernetes/${manifest}.json`, "utf8"));
     this.#spec = spec.template.spec;
     this.#models = models;
-    for (const [depth, folder] of [...BURSTABLE, this.folder].entries()) {
+    for (const [depth, folder] of [...BURSTABLE, this.#folder].entries()) {
       mkdirSync(folder, { recursive: true });
       if (depth < BURSTABLE.length) giveMemory(folder);
     }
@@ -60,13 +45,13 @@ export class Pod {
     const { containers, initContainers = [] } = this.#spec;
     const sum = containers.reduce((total, each) => total + limitOf(each), 0);
     const limit = Math.max(sum, ...initContainers.map(limitOf));
-    writeFileSync(join(this.folder, "memory.max"), String(limit));
-    giveMemory(this.folder);
+    writeFileSync(join(this.#folder, "memory.max"), String(limit));
+    giveMemory(this.#folder);
   }
 
   /** A file of the pod's cgroup. */
   read(file: string): string {
-    return readFileSync(join(this.folder, file), "utf8");
+    return readFileSync(join(this.#folder, file), "utf8");
   }
 
   /** Seconds that a container has to end in after SIGTERM. */
@@ -74,7 +59,7 @@ export class Pod {
     return this.#spec.terminationGracePeriodSeconds ?? 30;
   }
 
-  container(name: string): ContainerSpec {
+  #container(name: string): ContainerSpec {
     const { containers, initContainers = [] } = this.#spec;
     const found = [...initContainers, ...containers].find((each) => each.name === name);
     if (found === undefined) throw new Error(`no container ${name}`);
@@ -82,12 +67,13 @@ export class Pod {
   }
 
   start(name: string): RunningContainer {
-    const spec = this.container(name);
+    const spec = this.#container(name);
     const id = `${this.#id}-${name}`;
     const bundle = join("/tmp", id);
     mkdirSync(bundle);
     const group = join("/kubepods/burstable", this.#id, name);
-    writeFileSync(join(bundle, "config.json"), JSON.stringify(this.#config(spec, group)));
+    const config = containerConfig(this.#spec, spec, { cgroupsPath: group, volume: this.#models });
+    writeFileSync(join(bundle, "config.json"), JSON.stringify(config));
     const pidFile = join(bundle, "pid");
     // The guest's first file system cannot be pivoted away from (Linux, ramfs-rootfs-initramfs.rst).
     const flags = ["--no-pivot", "--bundle", bundle, "--pid-file", pidFile];
@@ -114,77 +100,11 @@ export class Pod {
       }
       await container.ended;
     }
-    rmdirSync(this.folder);
+    rmdirSync(this.#folder);
   }
-
-  #config(spec: ContainerSpec, cgroupsPath: string) {
-    const { runAsUser: uid = 0, runAsGroup: gid = 0, fsGroup } = this.#spec.securityContext ?? {};
-    const { allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } =
-      spec.securityContext ?? {};
-    if (capabilities?.drop?.[0] !== "ALL") throw new Error(`${spec.name} keeps capabilities`);
-    const image = /([\w-]+):[\w.]+$/.exec(spec.image ?? "")?.[1] ?? "";
-    const command = spec.command ?? ENTRYPOINTS[image] ?? [];
-    const own = ["nosuid", "nodev"];
-    return {
-      ociVersion: "1.0.2",
-      process: {
-        terminal: false,
-        user: { uid, gid, ...(fsGroup === undefined ? {} : { additionalGids: [fsGroup] }) },
-        args: [...command, ...(spec.args ?? [])],
-        env: ["PATH=/bin:/usr/bin"],
-        cwd: "/",
-        capabilities: NONE,
-        noNewPrivileges: allowPrivilegeEscalation === false,
-      },
-      root: { path: imageRoot(), readonly: readOnlyRootFilesystem === true },
-      mounts: [
-        { destination: "/proc", type: "proc", source: "proc", options: own },
-        { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
-        { destination: "/sys", type: "sysfs", source: "sysfs", options: [...own, "ro"] },
-        {
-          destination: "/sys/fs/cgroup",
-          type: "cgroup",
-          source: "cgroup",
-          options: [...own, "ro"],
-        },
-        ...(spec.volumeMounts ?? []).map(({ mountPath, readOnly }) => ({
-          destination: mountPath,
-          type: "bind",
-          source: this.#models,
-          options: ["rbind", readOnly === true ? "ro" : "rw"],
-        })),
-      ],
-      linux: {
-        namespaces: ["pid", "mount", "ipc", "uts", "cgroup"].map((type) => ({ type })),
-        resources: { memory: { limit: limitOf(spec) } },
-        cgroupsPath,
-      },
-    };
-  }
-}
-
-const NONE = { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] };
-
-/** In bytes, as small as the guest. */
-function limitOf({ name, resources }: ContainerSpec): number {
-  const limit = GIB_TEXT.exec(String(resources?.limits?.["memory"]))?.[1];
-  if (limit === undefined) throw new Error(`${name} has no limit in GiB`);
-  return Number(limit) * SCALE_MIB * MIB;
 }
 
 /** Lets the groups within have limits of memory. */
 function giveMemory(folder: string): void {
   writeFileSync(join(folder, "cgroup.subtree_control"), "+memory");
-}
-
-let root: string | undefined;
-
-/** The guest's own files stand for the images: Node, the package as npm installs it, and the server. */
-function imageRoot(): string {
-  if (root === undefined) {
-    root = "/mnt/image";
-    mkdirSync(root);
-    run("mount", "--bind", "/", root);
-  }
-  return root;
 }
