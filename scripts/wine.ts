@@ -79,11 +79,21 @@ const ENVIRONMENT = {
   NODE_OPTIONS: "",
 };
 
+let isServed = false;
+
+function startServer(): void {
+  if (SERVER === undefined) return;
+  const ask = (flag: string) => spawnSync(SERVER, [flag], { env: ENVIRONMENT, stdio: "ignore" });
+  mkdirSync(PREFIX, { recursive: true });
+  // One that a program has started by itself ends sooner.
+  if (!isServed) ask("-k");
+  isServed = true;
+  // Refused where one runs, which is as good.
+  ask(`-p${SERVER_SECONDS}`);
+}
+
 function run(home: string, node: string, script: string, args: readonly string[]): WindowsRun {
-  // Refused where one runs.
-  if (SERVER !== undefined && existsSync(PREFIX)) {
-    spawnSync(SERVER, [`-p${SERVER_SECONDS}`], { env: ENVIRONMENT, stdio: "ignore" });
-  }
+  startServer();
   const [out, err] = [join(home, "stdout.txt"), join(home, "stderr.txt")];
   const { status } = spawnSync(WINE ?? "wine64", [node, windowsPath(script), ...args], {
     cwd: home,

@@ -86,6 +86,8 @@ Exit status:
 const KEEP_NOTES = `
 What goes missing is filled again while nobody waits for memory and the engine
 reads nothing. The engine is the process of --pid; without it nobody may read.
+Where the system does not tell what is resident (Linux tells the owner of a file
+and who may write it, Windows nobody), all is filled again from time to time.
 
 --listen PORT listens on 127.0.0.1; 0.0.0.0:PORT is for everybody.
   /metrics   for Prometheus

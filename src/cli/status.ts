@@ -117,9 +117,7 @@ function fileLines(file: FileResidency, isPlaced: boolean, paint: Paint): string
   const { path, bytes, residentBytes, map } = file;
   const what = isPlaced ? "that stay on the CPU" : "";
   const share =
-    residentBytes === null
-      ? "unknown what is resident"
-      : `${percent(residentBytes, bytes)} resident`;
+    residentBytes === null ? "residency unknown" : `${percent(residentBytes, bytes)} resident`;
   const head = [`${printable(path)}: ${formatBytes(bytes)}`, what].filter(Boolean).join(" ");
   const drawn = map === null ? [] : [`  ${drawMap(map, paint)}${isPlaced ? "  whole file" : ""}`];
   return [`${paint("bold", head)}, ${share}`, ...drawn];

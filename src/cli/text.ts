@@ -39,6 +39,6 @@ export function columns(rows: readonly (readonly string[])[], aligned: number): 
   );
 }
 
-/** Why residency is unknown (mm/mincore.c, `can_do_mincore`). */
+/** That residency is unknown, and the usual reason (mm/mincore.c, `can_do_mincore`). */
 export const UNTOLD =
-  "the system does not say what of it is resident (Linux tells the owner of a file, and who may write it)";
+  "the system does not say how much is resident (Linux tells the owner of a file, and who may write it)";

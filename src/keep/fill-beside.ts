@@ -9,6 +9,7 @@ import type { PrefaultReport } from "../run/report.ts";
 import type { FilesRun, Run } from "../target/run.ts";
 import { fileRegions, type Target } from "../target/target.ts";
 import { formatBytes } from "../units.ts";
+import { reopened } from "./fill-again.ts";
 import { withoutUnranked } from "./unranked.ts";
 
 /** What is filled, and for whom. */
@@ -61,7 +62,7 @@ export async function fillBeside(
 
   const again = new FileSet();
   const spent = { ...options, budget: budgetBytes ?? options.budget };
-  const second = await executeTarget(withFiles(all, again), spent, again);
+  const second = await executeTarget({ ...all, runs: reopened(all.runs, again) }, spent, again);
   const reports = second.map((report, index) => both(first[index], report));
   return { reports, runs: filledRuns(arranged, second), budgetBytes };
 }
@@ -80,16 +81,6 @@ async function prepare(
   const room = await makeRoom(reader, regions, { files, signal: options.signal });
   log(roomLine(room));
   return { arranged, room };
-}
-
-/** The same runs for a second reading. What they leave to others was watched at the first. */
-function withFiles(arranged: ArrangedTarget, files: FileSet): ArrangedTarget {
-  const runs = arranged.runs.map((run): Run => {
-    if (run.kind !== "files") return run;
-    const { reserve: _, ...rest } = run;
-    return { ...rest, files };
-  });
-  return { ...arranged, runs };
 }
 
 function isSkipped(run: Run): boolean {

@@ -19,7 +19,7 @@ export interface KeepOptions extends Omit<PrefaultOptions, "onError"> {
    * Milliseconds between two looks at what is still resident.
    *
    * @defaultValue `2_000`: looking costs one or two thousandths of a processor (bench `keep`), and what goes missing
-   *   is back within five seconds of calm
+   *   is back within five seconds of calm, where the system tells what is resident
    */
   readonly everyMs?: number | undefined;
 

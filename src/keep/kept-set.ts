@@ -8,10 +8,12 @@ import { fits } from "../run/gate.ts";
 import type { PrefaultReport } from "../run/report.ts";
 import type { FilesRun } from "../target/run.ts";
 import { formatBytes } from "../units.ts";
+import { fillAgain } from "./fill-again.ts";
 import { type Filled, type FillTask, fillBeside } from "./fill-beside.ts";
 import { holdRuns } from "./hold-runs.ts";
 import { isQuiet, whileIdle } from "./idle.ts";
 import { isMissing, isUntold, KeptFiles, type KeptRun } from "./kept-run.ts";
+import { Pace } from "./pace.ts";
 import { awaitedBytes, likeBefore, withProfile } from "./same-set.ts";
 
 /** What is kept resident, and how. */
@@ -29,7 +31,7 @@ export interface KeepTask extends FillTask {
 export interface KeptState {
   readonly runs: readonly KeptRun[];
   readonly lockedBytes: number;
-  /** How often something was filled again, and how many bytes that were. */
+  /** How often something was filled again, and how many bytes are known to have been missing. */
   readonly refills: number;
   readonly refilledBytes: number;
   /** Looks at which something was missing, and memory was short or somebody was reading. */
@@ -45,14 +47,6 @@ type Log = (line: string) => void;
  * look takes some milliseconds of a processor.
  */
 const HELD_LOOKS = 5;
-
-/**
- * What the system does not tell of is filled again after the time of so many looks, whether it is missing or not, and
- * at most for a hundredth of the time: of what is still there a GiB takes 7 to 30 ms (bench `warm`), and several
- * hundred where it cannot be mapped.
- */
-const UNTOLD_LOOKS = 30;
-const UNTOLD_SHARE = 0.01;
 
 /**
  * A set of regions that stays resident: filled, locked as far as the limit goes, and filled again when
@@ -73,8 +67,7 @@ export class KeptSet {
   #options: ResolvedOptions;
   #held: HeldRegions | null;
   #state: KeptState;
-  /** When what the system does not tell of is filled again; a time of `performance.now()`. */
-  #dueMs: number;
+  readonly #pace: Pace;
   /** What was said last of a fill that did not succeed: it is not said at each look. */
   #said = "";
 
@@ -94,7 +87,7 @@ export class KeptSet {
     this.#awaitedBytes = awaitedBytes(filled);
     this.#options = likeBefore(task.options, filled);
     this.#held = held;
-    this.#dueMs = performance.now() + UNTOLD_LOOKS * task.everyMs;
+    this.#pace = new Pace(task.everyMs);
     this.#state = {
       runs: [],
       lockedBytes: held?.lockedBytes ?? 0,
@@ -146,9 +139,8 @@ export class KeptSet {
     if (this.#runs.length === 0 && this.#awaitedBytes === 0) return;
     while (!signal.aborted) {
       const { runs } = await this.look();
-      if (runs.some(isMissing) || this.#isDue(runs) || (await this.#hasRoom())) {
-        await this.#refill();
-      }
+      if (runs.some(isMissing) || (await this.#hasRoom())) await this.#refill();
+      else if (runs.some(isUntold) && !this.#isHeld() && this.#pace.isDue) await this.#fillUntold();
       const pauseMs = this.#isHeld() ? HELD_LOOKS * everyMs : everyMs;
       await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
@@ -159,26 +151,15 @@ export class KeptSet {
     return this.#held !== null && this.#held.why === null && this.#awaitedBytes === 0;
   }
 
-  /** Whether it is time to fill what the system does not tell of. */
-  #isDue(runs: readonly KeptRun[]): boolean {
-    return runs.some(isUntold) && !this.#isHeld() && performance.now() >= this.#dueMs;
-  }
-
   async #refill(): Promise<void> {
-    const { signal, engine, everyMs } = this.#task;
+    const { signal, engine } = this.#task;
     if (!(await isQuiet(engine, signal))) return this.#postpone();
-    const startedMs = performance.now();
     const filled = await whileIdle(engine, signal, (stop) => {
       return fillBeside({ ...this.#task, options: { ...this.#options, signal: stop } }, () => {});
     });
     if (signal.aborted) return;
-    const endedMs = performance.now();
-    const restMs = Math.max(UNTOLD_LOOKS * everyMs, (endedMs - startedMs) / UNTOLD_SHARE);
-    this.#dueMs = endedMs + restMs;
     const reports = filled?.reports ?? [];
-    const bytes = reports.reduce((sum, { residentBytesBefore, residentBytesAfter }) => {
-      return sum + Math.max(0, (residentBytesAfter ?? 0) - (residentBytesBefore ?? 0));
-    }, 0);
+    const bytes = reports.reduce((sum, report) => sum + filledBytes(report), 0);
     this.#state = { ...this.#state, refilledBytes: this.#state.refilledBytes + bytes };
     const error = reports.find((report) => report.error !== undefined)?.error;
     if (filled === null || error?.code === "PREFAULT_ABORTED") return this.#postpone();
@@ -187,10 +168,25 @@ export class KeptSet {
     await this.#keepAlso(filled);
     this.#said = "";
     await this.look();
-    // Also of what nobody tells about: it may have been there all the time.
-    if (bytes === 0) return;
     this.#state = { ...this.#state, refills: this.#state.refills + 1 };
     this.#log(`prefault: ${formatBytes(bytes)} were missing, and are resident again`);
+  }
+
+  /** Nobody knows whether anything was missing: of what is still there a fill takes next to nothing. */
+  async #fillUntold(): Promise<void> {
+    const { signal, engine } = this.#task;
+    if (!(await isQuiet(engine, signal))) return;
+    const startedMs = performance.now();
+    const reports = await whileIdle(engine, signal, (stop) => {
+      return fillAgain(this.#runs, { ...this.#options, signal: stop });
+    });
+    if (signal.aborted || reports === null) return;
+    const error = reports.find((report) => report.error !== undefined)?.error;
+    if (error?.code === "PREFAULT_ABORTED") return;
+    if (error !== undefined) return this.#sayOnce(`prefault: not filled again: ${error.message}`);
+    this.#pace.took(performance.now() - startedMs);
+    this.#said = "";
+    this.#state = { ...this.#state, refills: this.#state.refills + 1 };
   }
 
   /** Whether there is room now for what a gate has skipped. */
@@ -211,15 +207,24 @@ export class KeptSet {
 
   /** What a gate skipped at first, and there is room for now. */
   async #keepAlso(filled: Filled): Promise<void> {
-    if (this.#awaitedBytes === 0) return;
+    if (filled.runs.length <= this.#runs.length) return;
     const { lock, signal } = this.#task;
     await this.#closeFiles();
     this.#runs = filled.runs;
     this.#awaitedBytes = awaitedBytes(filled);
     this.#options = likeBefore(this.#options, filled);
-    const held = lock ? await holdRuns(filled.runs, signal, this.#log) : null;
+    // Both together may exceed the limit.
     this.#held?.release();
+    const held = lock ? await holdRuns(filled.runs, signal, this.#log) : null;
     this.#held = held;
     this.#state = { ...this.#state, lockedBytes: held?.lockedBytes ?? 0 };
   }
+}
+
+/** What a fill has added, as far as that is known. */
+function filledBytes({
+  residentBytesBefore: before,
+  residentBytesAfter: after,
+}: PrefaultReport): number {
+  return before === null || after === null ? 0 : Math.max(0, after - before);
 }

@@ -27,6 +27,7 @@ export async function measureRun(
   run: Run,
   { signal }: ResolvedOptions,
 ): Promise<Measured | undefined> {
+  if (run.kind === "files" && run.skipped !== undefined) return undefined;
   let subject: Subject | undefined;
   try {
     subject = await openSubject(run, await loadShim(), signal);
@@ -58,14 +59,14 @@ export async function executeRun(
     subject = await openSubject(run, shim, options.signal);
     const { bytes, regions } = subject;
     report = { ...report, bytes, regions };
-    const before = await subject.measure(options.signal);
+    const before = first ?? (await subject.measure(options.signal));
     const answer = ask(run, { bytes, residentBytes: before.total ?? 0 }, options, shim);
-    report = { ...report, reason: answer.reason, ...residencyOf(subject, first ?? before, before) };
+    report = { ...report, reason: answer.reason, ...residencyOf(subject, before, before) };
     if (answer.run) {
       for await (const step of fill(subject, before, options, manner)) {
         sweep = step.sweep;
         const { after = before } = step;
-        report = { ...report, ...step.report, ...residencyOf(subject, first ?? before, after) };
+        report = { ...report, ...step.report, ...residencyOf(subject, before, after) };
       }
     }
   } catch (thrown) {

@@ -41,7 +41,10 @@ export interface PrefaultReport {
   /** From the first thread's start to the last one's end. */
   readonly seconds: number;
   readonly gibPerSecond: number;
-  /** Bytes of the regions in the page cache, in whole pages; `null` when the system will not say. */
+  /**
+   * Bytes of the regions in the page cache, in whole pages, before the first run of the target and after this one;
+   * `null` when the system will not say.
+   */
   readonly residentBytesBefore: number | null;
   readonly residentBytesAfter: number | null;
   /** Page faults of the filling threads. */

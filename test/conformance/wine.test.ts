@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { noWindows, type WindowsNode, windowsNode, windowsPath } from "../../scripts/wine.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { startsBelowWine } from "../helpers/tolerance.ts";
 import { writeSyntheticModel } from "../models/synthetic-model.ts";
 import { bundleRunner, installPackage } from "./installation.ts";
 import { packageSuite } from "./package-suite.ts";
@@ -78,8 +79,7 @@ describe.each([20, 22])("under Wine, Windows's Node %i", (major) => {
     return runOn(node, folder, "package", "windows", path);
   });
 
-  // Of some 250 starts of a program by a program two failed, each in another way; none did on Linux.
-  describe("prefault run", { retry: 2 }, () => {
+  describe("prefault run", startsBelowWine, () => {
     const folder = temporaryFolder();
     const model = join(folder, "model.gguf");
     let cli: string;

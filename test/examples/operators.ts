@@ -21,16 +21,21 @@ export async function startedBy(
   env: NodeJS.ProcessEnv,
 ): Promise<ServerEnded> {
   const folder = mkdtempSync(join(tmpdir(), "prefault-operators-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   const server = fakeRun(folder, { maps: true });
   const PATH = `${dirname(server.program)}${delimiter}${env["PATH"]}`;
   const port = String(await freePort());
   const here = line.map((word) => word.replace(/(^|\s)8080(?=\s|$)/, `$1${port}`));
   const options = { env: { ...env, ...server.env, PATH }, cwd: server.cwd };
   const started = startProcess(here, options);
+  onTestFinished(async () => {
+    started.kill("SIGKILL");
+    await started.ended;
+    await until(() => server.processes().length === 0, "all processes ended").catch(() => {});
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  });
   await server.ready();
   // A budget's part waits for /health, is filled, and may be locked.
-  await until(() => started.output.stderr.includes("Pre-faulted"), "it was warmed");
+  await until(() => started.output.stderr.includes("Pre-faulted"), "it was warmed").catch(() => {});
   started.kill("SIGTERM");
   const ended = await started.ended;
   await until(() => server.processes().length === 0, "all processes ended").catch(() => {});

@@ -79,9 +79,18 @@ export function runChild(
   args: readonly string[] = [],
   options: ChildOptions = {},
 ): Promise<Ended> {
+  return startChild(script, args, options).ended;
+}
+
+/** Starts one. */
+export function startChild(
+  script: string,
+  args: readonly string[] = [],
+  options: ChildOptions = {},
+): Started {
   const { flags = [] } = options;
   const node = [process.execPath, ...flags, "--input-type=module", "-e", script, ...args];
-  return runProcess(node, options);
+  return startProcess(node, options);
 }
 
 /** Runs a TypeScript file of the tests in a Node of its own. */

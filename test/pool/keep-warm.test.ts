@@ -1,9 +1,10 @@
 import { getEventListeners } from "node:events";
-import { copyFileSync, readFileSync, renameSync } from "node:fs";
+import { chmodSync, copyFileSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type KeepOptions, type KeptWarm, keepWarm, type Target } from "prefault";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { NOBODY, whyNotAsNobody } from "../helpers/another-user.ts";
 import {
   type BudgetModel,
   cachedBytes,
@@ -15,7 +16,7 @@ import { descriptorsOf } from "../helpers/open-descriptors.ts";
 import { evictAll } from "../helpers/page-cache.ts";
 import { mappingsOf, threadCount, until } from "../helpers/process-facts.ts";
 import { idleEngine, readingEngine } from "../helpers/reading-engine.ts";
-import { runChild } from "../helpers/run-child.ts";
+import { runChild, startChild } from "../helpers/run-child.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { looksAtPageCache, mostOf } from "../helpers/tolerance.ts";
 
@@ -62,6 +63,43 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("what is kept warm"
       2,
     );
   });
+
+  test(
+    "is filled from time to time where the system does not tell",
+    looksAtPageCache,
+    async ({ skip }) => {
+      const why = await whyNotAsNobody();
+      if (why !== undefined) skip(why);
+      chmodSync(folder, 0o755);
+      const script = `
+      import { spawn } from "node:child_process";
+      import { setTimeout as sleep } from "node:timers/promises";
+      import { keepWarm } from "prefault";
+      const engine = spawn("sleep", ["60"]);
+      const options = { gate: "always", everyMs: 50, pid: engine.pid, log() {} };
+      const kept = keepWarm(process.argv[1], options);
+      await kept.report;
+      console.log("filled");
+      while ((kept.state?.refills ?? 0) < 2) await sleep(20);
+      const { runs, refilledBytes, postponed } = kept.state;
+      await kept.close();
+      engine.kill();
+      console.log(JSON.stringify({ resident: runs[0].residentBytes, refilledBytes, postponed }));
+    `;
+      await evictAll(...model.paths);
+      const child = startChild(script, [model.path], { uid: NOBODY });
+      await until(() => child.output.stdout === "filled\n", "it was filled");
+      await evictAll(...model.paths);
+      const { stdout, stderr } = await child.ended;
+      const told = stdout.split("\n")[1] ?? "";
+      expect(JSON.parse(told || stderr)).toEqual({
+        resident: null,
+        refilledBytes: 0,
+        postponed: 0,
+      });
+      expect(cached()).toBeGreaterThanOrEqual(mostOf(model.bytes));
+    },
+  );
 
   test("is not filled again while the engine reads", looksAtPageCache, async () => {
     const engine = readingEngine(data, join(folder, "read"));

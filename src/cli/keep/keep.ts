@@ -106,7 +106,9 @@ class Keeping {
     logRuns(report);
     for (const note of report.notes) this.#say(`Note: ${note}.`);
     const line = residencyLine(report);
-    const how = report.residentBytesAfter === null ? "filled again from time to time" : "kept so";
+    const isLocked = (this.#kept.state?.lockedBytes ?? 0) >= report.bytes;
+    const isKept = report.residentBytesBefore !== null || isLocked;
+    const how = isKept ? "kept so" : "filled again from time to time";
     if (line !== "") this.#say(`prefault: ${line}; it is ${how} until this is stopped`);
     else if (report.error === undefined) this.#say("prefault: this runs on until it is stopped");
   }

@@ -52,13 +52,13 @@ function metricsOf(view: KeepView): Metric[] {
     {
       name: "prefault_refills_total",
       type: "counter",
-      help: "How often bytes were missing and have been filled again.",
+      help: "How often bytes were filled again, since they were missing or may have been.",
       samples: one(state?.refills),
     },
     {
       name: "prefault_refilled_bytes_total",
       type: "counter",
-      help: "Bytes that were missing and have been filled again.",
+      help: "Bytes of those fills that are known to have been missing.",
       samples: one(state?.refilledBytes),
     },
     {

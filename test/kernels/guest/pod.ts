@@ -1,13 +1,18 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Started, start } from "./cli.ts";
 import { type ContainerSpec, containerConfig, limitOf, type PodSpec } from "./container-config.ts";
+import { run } from "./system.ts";
 
 /** The folder of all pods, as the kubelet makes it with the driver `cgroupfs`. */
 const BURSTABLE = ["/sys/fs/cgroup/kubepods", "/sys/fs/cgroup/kubepods/burstable"];
 
+/** More than any case takes. */
+const LONGEST_MS = 600_000;
+
 /** A container that runs. */
 export interface RunningContainer extends Started {
+  readonly id: string;
   /** Of its first process, which has the container's own namespaces. */
   first(): number;
   /** A file of its cgroup, such as `memory.stat`. */
@@ -78,9 +83,10 @@ export class Pod {
     // The guest's first file system cannot be pivoted away from (Linux, ramfs-rootfs-initramfs.rst).
     const flags = ["--no-pivot", "--bundle", bundle, "--pid-file", pidFile];
     const crun = ["crun", "--cgroup-manager", "cgroupfs", "run", ...flags, id];
-    const started = start(crun, { timeoutMs: 200_000 });
+    const started = start(crun, { timeoutMs: LONGEST_MS });
     const container = {
       ...started,
+      id,
       first: () => Number(readFileSync(pidFile, "utf8")),
       read: (file: string) => readFileSync(join("/sys/fs/cgroup", group, file), "utf8"),
     };
@@ -90,17 +96,11 @@ export class Pod {
 
   /** Ends what still runs, and removes the pod's cgroup, as the kubelet does after the last container. */
   async remove(): Promise<void> {
-    for (const container of this.#running) {
-      if (container.child.exitCode === null) {
-        try {
-          process.kill(container.first(), "SIGKILL");
-        } catch {
-          container.child.kill("SIGKILL");
-        }
-      }
-      await container.ended;
+    for (const { id, ended, child } of this.#running.splice(0)) {
+      if (child.exitCode === null) run("crun", "delete", "--force", id);
+      await ended;
     }
-    rmdirSync(this.#folder);
+    if (existsSync(this.#folder)) rmdirSync(this.#folder);
   }
 }
 
