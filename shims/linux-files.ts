@@ -55,7 +55,7 @@ export async function describeFile(
   const isLocal = await isOnThisMachine(fsType, dev, mount);
   return {
     isLocal,
-    mayKnow: fsType !== HUGETLBFS && (await mayKnow(uid, name)),
+    mayKnow: fsType !== HUGETLBFS && (await mayKnow(uid, name, mount)),
     mayMap: isLocal || fsType === FUSE,
     countsPages: fsType !== null && !STACKED.has(fsType),
     countsOnlyItsOwn: fsType === FUSE,
@@ -107,16 +107,24 @@ async function isOnThisMachine(
 
 /**
  * Whether `mincore` tells this process the truth. To a process that neither owns the file nor may write
- * it, it reports every page as resident (mm/mincore.c, `can_do_mincore`).
+ * it, it reports every page as resident (mm/mincore.c, `can_do_mincore`). A mount that is read-only does not count,
+ * as that of a container's volume: `access` says EROFS of it to who may write to the file (fs/open.c,
+ * `do_faccessat`). A file system that is read-only as a whole does.
  */
-export async function mayKnow(uid: bigint, path: string): Promise<boolean> {
+export async function mayKnow(
+  uid: bigint,
+  path: string,
+  mount: Mount | undefined,
+): Promise<boolean> {
   if (uid === BigInt(process.geteuid?.() ?? -1)) return true;
   if (uid !== NOBODY && (await actsAsOwner())) return true;
   // access(2) checks the real user and `mincore` the effective one, so they have to be the same.
   if (process.getuid?.() !== process.geteuid?.()) return false;
   return access(path, constants.W_OK).then(
     () => true,
-    () => false,
+    (error: NodeJS.ErrnoException) => {
+      return error.code === "EROFS" && mount?.options.includes("rw") === true;
+    },
   );
 }
 

@@ -3,6 +3,7 @@ import type { DescribedFile } from "./file-facts.ts";
 import { bindExtra, bindInBackground, type Libc, MAP_FAILED } from "./libc.ts";
 import { mayKnow } from "./linux-files.ts";
 import { filesOf, type ListedMapping, mappingsAt, parseMappings } from "./linux-maps.ts";
+import { mountOfPath, parseMounts } from "./mount-table.ts";
 import { countResident, type PosixShim } from "./posix.ts";
 import type { Shim } from "./shim.ts";
 
@@ -134,9 +135,11 @@ async function mappingsOf(pid: number | "self" = "self"): Promise<ListedMapping[
 /** Anonymous memory has no owner; a mapped file that is deleted has no path to ask for its owner. */
 async function mayKnowMappings(mappings: readonly ListedMapping[]): Promise<boolean> {
   const paths = new Set(mappings.flatMap(({ path }) => (path === undefined ? [] : [path])));
+  const mounts = parseMounts(await readFile("/proc/self/mountinfo", "utf8").catch(() => ""));
   for (const path of paths) {
+    const mount = mountOfPath(mounts, path);
     const found = await stat(path, { bigint: true }).catch(() => undefined);
-    if (found === undefined || !(await mayKnow(found.uid, path))) return false;
+    if (found === undefined || !(await mayKnow(found.uid, path, mount))) return false;
   }
   return true;
 }

@@ -20,6 +20,14 @@ interface MappedBatch extends MappedRange {
 }
 
 /**
+ * A writer that waits for a lease gets the file after `/proc/sys/fs/lease-break-time`, 45 s by default, also while a
+ * touch is under way. So a lease is given back after this time, and no more pages are touched between two looks at
+ * the clock than a device with half a second for each reads in 8 s.
+ */
+const LEASE_MS = 1000;
+const SLOW_PIECE_PAGES = 16;
+
+/**
  * Fills through the mapping: a hint, then `MADV_POPULATE_READ` with the `populate` strategy, then a touch
  * of every page by the WASM kernel. A page counts as resident once it was touched. Under a hypervisor
  * the touch also maps the page on the host, which populating alone leaves to the next reader
@@ -133,25 +141,38 @@ export class MappedFiller implements Filler {
       // Not with the touch that follows, which checks the cancel word by itself.
       this.#batchSize.took(performance.now() - started);
     }
-    if (!this.#touch(batch)) this.#fillUntouched(batch);
+    const touched = this.#touch(batch);
+    const { chunk, byteLength } = batch;
+    if (touched < byteLength)
+      this.#fillUntouched(this.#batch(chunk, touched, byteLength - touched));
     if (!this.#populates) this.#batchSize.took(performance.now() - started);
     if (showsFolios) this.#control.sawFolio(inLargeFolio(this.#shim, batch));
     this.#last = batch;
   }
 
-  /** @returns whether the batch was touched, which needs a lease on its file */
-  #touch({ kernels, linear, byteLength, file, fileOffset }: MappedBatch): boolean {
+  /** @returns how many bytes were touched, which needs a lease on the file; all when the sweep is cancelled */
+  #touch({ kernels, linear, byteLength, file, fileOffset }: MappedBatch): number {
     const lease = this.#lease(file);
-    if (!lease?.hold()) return false;
-    try {
-      // A batch is whole pages; the file need not be.
-      const end = Math.min(fileOffset + byteLength, file.byteLength);
-      if (fstatSync(file.fd).size < end) throw new FileShrank();
-      kernels.touch_pages(linear, byteLength, this.#shim.pageBytes);
-      return true;
-    } finally {
-      lease.release();
+    const { pageBytes } = this.#shim;
+    // What was populated is there: its touch waits for no device.
+    const pieceBytes = this.#populates ? byteLength : SLOW_PIECE_PAGES * pageBytes;
+    for (let done = 0; done < byteLength && !this.#control.cancelled; ) {
+      if (!lease?.hold()) return done;
+      const heldMs = performance.now();
+      try {
+        // A batch is whole pages; the file need not be.
+        const end = Math.min(fileOffset + byteLength, file.byteLength);
+        if (fstatSync(file.fd).size < end) throw new FileShrank();
+        do {
+          const bytes = Math.min(pieceBytes, byteLength - done);
+          kernels.touch_pages(linear + done, bytes, pageBytes);
+          done += bytes;
+        } while (done < byteLength && performance.now() - heldMs < LEASE_MS);
+      } finally {
+        lease.release();
+      }
     }
+    return byteLength;
   }
 
   /** Fills a batch without a touch, so that a file that shrinks causes an error and no signal. */

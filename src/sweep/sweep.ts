@@ -133,7 +133,8 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   async function waitForResult(): Promise<SweepResult> {
     const signal = watch(job.signal);
     try {
-      await Promise.race([running, signal.fired, hang.found]);
+      // Not on the workers alone: they end at once where what reads early has taken every chunk.
+      await Promise.race([released, signal.fired, hang.found]);
       if (job.signal?.aborted) {
         await giveUp(ABORT_GRACE_MS);
         throw abortError(job.signal);
@@ -146,7 +147,6 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
           ? new PrefaultError(hang.error.code, hang.error.message, hang.error)
           : hang.error;
       }
-      await released;
       const results = resultsOf(await running, control);
       const read = await reading;
       return {

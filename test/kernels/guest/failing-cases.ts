@@ -89,13 +89,14 @@ export const failingCases: readonly GuestCase[] = [
         return { message: error?.message };
       }),
   })),
-  {
-    name: "an abort on a slow device is obeyed soon",
-    run: ({ prefault: { prefault } }) =>
+  ...STRATEGIES.map((strategy) => ({
+    name: `an abort on a slow device is obeyed soon, with ${strategy}`,
+    run: ({ prefault: { prefault } }: Guest) =>
       withSlowDevice(DELAY_MS, async (path) => {
         const signal = AbortSignal.timeout(2000);
         const started = performance.now();
-        const report = await prefault([{ path }], { log() {}, signal, workers: 2 });
+        const options = { log() {}, signal, strategy, workers: 2 };
+        const report = await prefault([{ path }], options);
         const seconds = (performance.now() - started) / 1000;
         assert.equal(
           report.error?.code,
@@ -105,7 +106,7 @@ export const failingCases: readonly GuestCase[] = [
         assert.ok(seconds < 8, `${seconds} s`);
         return { seconds, residentMiB: judgedBytes(path) / MIB };
       }),
-  },
+  })),
 ];
 
 /** A file with one block that the device fails to read. */
