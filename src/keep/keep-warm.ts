@@ -4,7 +4,7 @@ import { logOf, type PrefaultOptions } from "../options.ts";
 import { reporting } from "../run/prefault.ts";
 import type { PrefaultReport } from "../run/report.ts";
 import type { Target } from "../target/target.ts";
-import { KeptSet, type KeptState } from "./kept-set.ts";
+import { KeptSet, type KeptState, MOST_TIMER_MS } from "./kept-set.ts";
 
 /** How to keep a target resident: the options of `prefault`, and how it is looked after. */
 export interface KeepOptions extends Omit<PrefaultOptions, "onError"> {
@@ -53,9 +53,6 @@ export interface KeptWarm extends AsyncDisposable {
 /** Twice the second for which it has to be calm and a look between: what is gone is back within five seconds. */
 export const EVERY_MS = 2000;
 
-/** What a timer of Node can wait for. */
-const MOST_MS = 2 ** 31 - 1;
-
 /**
  * Keeps a target resident: fills it, and fills again what something else has pushed out, when nobody waits
  * for memory and nobody reads. What a gate skips is asked about again at each look. Where the system does not tell
@@ -76,7 +73,7 @@ export function keepWarm(target: Target, options: KeepOptions = {}): KeptWarm {
   const onAbort = () => stop.abort(given?.reason);
   let set: KeptSet | null = null;
   const report = reporting({ ...others, signal: given }, async (resolved) => {
-    expectNumber("everyMs", everyMs, MOST_MS);
+    expectNumber("everyMs", everyMs, MOST_TIMER_MS);
     if (pid !== undefined) expectNumber("pid", pid, MOST_PID);
     // Checked by now, so that it is a signal.
     given?.addEventListener("abort", onAbort, { once: true });

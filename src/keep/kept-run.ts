@@ -51,7 +51,7 @@ export class KeptFiles {
   /**
    * Looks what is resident now.
    *
-   * @throws {@link PrefaultError} `PREFAULT_FILE_CHANGED` for a file that was replaced, `PREFAULT_NOT_FOUND` for
+   * @throws {@link PrefaultError} `PREFAULT_FILE_CHANGED` for a file that was replaced or shrank, `PREFAULT_NOT_FOUND` for
    *   one that was deleted, `PREFAULT_ABORTED`
    */
   async look(signal: AbortSignal): Promise<KeptRun[]> {
@@ -83,8 +83,11 @@ export class KeptFiles {
   }
 }
 
-async function expectInPlace({ path, identity }: OpenFile): Promise<void> {
-  if ((await fileIdentity(path)) === identity) return;
-  const message = `${path} was replaced by another file`;
-  throw new PrefaultError("PREFAULT_FILE_CHANGED", message, { path });
+async function expectInPlace({ path, identity, handle, byteLength }: OpenFile): Promise<void> {
+  const changed = (how: string) => {
+    return new PrefaultError("PREFAULT_FILE_CHANGED", `${path} ${how}`, { path });
+  };
+  if ((await fileIdentity(path)) !== identity) throw changed("was replaced by another file");
+  const { size } = await handle.stat();
+  if (size < byteLength) throw changed(`shrank from ${byteLength} to ${size} bytes`);
 }

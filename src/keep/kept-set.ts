@@ -34,7 +34,9 @@ export interface KeptState {
   /** How often something was filled again, and how many bytes are known to have been missing. */
   readonly refills: number;
   readonly refilledBytes: number;
-  /** Looks at which something was missing, and memory was short or somebody was reading. */
+  /** Why the last attempt to fill something again failed; `null` when it did not, or there was none. */
+  readonly refillError: PrefaultError | null;
+  /** Looks at which something was missing, or due where nothing is told, and memory was short or somebody was reading. */
   readonly postponed: number;
   /** Share of the last ten seconds in which some program waited for memory, percent. As of now. */
   readonly pressurePercent: number;
@@ -47,6 +49,9 @@ type Log = (line: string) => void;
  * look takes some milliseconds of a processor.
  */
 const HELD_LOOKS = 5;
+
+/** What a timer of Node can wait for; a longer one fires at once. */
+export const MOST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * A set of regions that stays resident: filled, locked as far as the limit goes, and filled again when
@@ -93,6 +98,7 @@ export class KeptSet {
       lockedBytes: held?.lockedBytes ?? 0,
       refills: 0,
       refilledBytes: 0,
+      refillError: null,
       postponed: 0,
       pressurePercent: 0,
     };
@@ -141,7 +147,7 @@ export class KeptSet {
       const { runs } = await this.look();
       if (runs.some(isMissing) || (await this.#hasRoom())) await this.#refill();
       else if (runs.some(isUntold) && !this.#isHeld() && this.#pace.isDue) await this.#fillUntold();
-      const pauseMs = this.#isHeld() ? HELD_LOOKS * everyMs : everyMs;
+      const pauseMs = Math.min(this.#isHeld() ? HELD_LOOKS * everyMs : everyMs, MOST_TIMER_MS);
       await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
   }
@@ -163,6 +169,7 @@ export class KeptSet {
     this.#state = { ...this.#state, refilledBytes: this.#state.refilledBytes + bytes };
     const error = reports.find((report) => report.error !== undefined)?.error;
     if (filled === null || error?.code === "PREFAULT_ABORTED") return this.#postpone();
+    this.#state = { ...this.#state, refillError: error ?? null };
     if (error !== undefined) return this.#sayOnce(`prefault: not filled again: ${error.message}`);
     if (filled.runs.length === 0) return this.#postpone();
     await this.#keepAlso(filled);
@@ -175,7 +182,7 @@ export class KeptSet {
   /** Nobody knows whether anything was missing: of what is still there a fill takes next to nothing. */
   async #fillUntold(): Promise<void> {
     const { signal, engine } = this.#task;
-    if (!(await isQuiet(engine, signal))) return;
+    if (!(await isQuiet(engine, signal))) return this.#postpone();
     const startedMs = performance.now();
     const reports = await whileIdle(engine, signal, (stop) => {
       return fillAgain(this.#runs, { ...this.#options, signal: stop });
@@ -183,6 +190,7 @@ export class KeptSet {
     if (signal.aborted || reports === null) return;
     const error = reports.find((report) => report.error !== undefined)?.error;
     if (error?.code === "PREFAULT_ABORTED") return;
+    this.#state = { ...this.#state, refillError: error ?? null };
     if (error !== undefined) return this.#sayOnce(`prefault: not filled again: ${error.message}`);
     this.#pace.took(performance.now() - startedMs);
     this.#said = "";

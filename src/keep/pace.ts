@@ -4,7 +4,7 @@ const LOOKS = 30;
 /** A fill of what is still there takes no more than this share of the time. */
 const SHARE = 0.01;
 
-/** Fills are no rarer, however long they take. */
+/** Its cost makes a fill no rarer than this; a longer `everyMs` does. */
 const MOST_REST_MS = 600_000;
 
 /**

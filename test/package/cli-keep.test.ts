@@ -208,6 +208,17 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("prefault keep", ()
     expect(stderr).toMatch(/this runs on until it is stopped/);
   });
 
+  it("ends with 1 when a file shrinks", async () => {
+    const path = join(folder, "shrinks");
+    writeFileSync(path, Buffer.alloc(1024 ** 2, 1));
+    const server = await serve([path]);
+    await server.ready();
+    truncateSync(path, 4096);
+    const { code, stderr } = await server.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/shrank from 1048576 to 4096 bytes\n$/);
+  });
+
   it("ends with 1 when a file is replaced", looksAtPageCache, async () => {
     const path = join(folder, "replaced.gguf");
     copyFileSync(model.path, path);

@@ -101,6 +101,20 @@ describe.skipIf(process.platform !== "linux" || !hasFincore)("what is kept warm"
     },
   );
 
+  test("is looked at rarely where all is locked, not all the time", async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on("warning", onWarning);
+    onTestFinished(() => void process.off("warning", onWarning));
+    const small = writeDataFile(join(folder, "small"), MIB);
+    const kept = keepWarm(small, { lock: true, everyMs: 2 ** 31 - 1, log: () => {} });
+    onTestFinished(() => kept.close());
+    await kept.report;
+    await lookedAt(kept);
+    await sleep(100);
+    expect(warnings).toEqual([]);
+  });
+
   test("is not filled again while the engine reads", looksAtPageCache, async () => {
     const engine = readingEngine(data, join(folder, "read"));
     const kept = await keep({ pid: engine.pid });

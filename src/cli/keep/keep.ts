@@ -156,6 +156,7 @@ const NOTHING = {
   lockedBytes: 0,
   refills: 0,
   refilledBytes: 0,
+  refillError: null,
   postponed: 0,
   pressurePercent: 0,
 };

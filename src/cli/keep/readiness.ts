@@ -1,4 +1,4 @@
-import { isMissing } from "../../keep/kept-run.ts";
+import { isMissing, isUntold } from "../../keep/kept-run.ts";
 import type { KeptState } from "../../keep/kept-set.ts";
 import type { PrefaultReport } from "../../run/report.ts";
 import { formatBytes, sumKnown } from "../../units.ts";
@@ -24,7 +24,8 @@ export interface Readiness {
 export function isWarm({ report, state }: KeepView): boolean {
   if (state === null || state.runs.length === 0) return false;
   const isWhole = report !== null && (report.error === undefined || state.refills > 0);
-  return isWhole && !state.runs.some(isMissing);
+  const isFilled = !state.runs.some(isUntold) || state.refillError === null;
+  return isWhole && isFilled && !state.runs.some(isMissing);
 }
 
 /**

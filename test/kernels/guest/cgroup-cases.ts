@@ -11,7 +11,7 @@ const BYTES = 512 * MIB;
 const HALF = BYTES / 2;
 
 /** About what Node takes by itself: more where a page is larger. */
-const NODE_BYTES = (pageBytes > 4096 ? 128 : 64) * MIB;
+const NODE_BYTES = (pageBytes > 4096 ? 160 : 64) * MIB;
 
 /** What the command reads to find out what kind of file it is, and what is read ahead of that. */
 const HEADER_BYTES = MIB;

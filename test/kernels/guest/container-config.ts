@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import type { DaemonSetSpec } from "kubernetes-models/apps/v1";
+import { pageBytes } from "./raw.ts";
 import { MIB, run } from "./system.ts";
 
 export type PodSpec = NonNullable<NonNullable<DaemonSetSpec["template"]>["spec"]>;
@@ -7,8 +8,8 @@ export type ContainerSpec = PodSpec["containers"][number];
 
 const GIB_TEXT = /^(\d+)Gi$/;
 
-/** The memory of the manifests, in GiB, is this many times the guest's, in MiB. */
-const SCALE_MIB = 16;
+/** So many MiB of the guest stand for a GiB of the manifests. Where a page is larger, Node takes twice as much. */
+const SCALE_MIB = pageBytes > 4096 ? 32 : 16;
 
 /** What the images of the manifests start, where the manifest names no command. */
 const ENTRYPOINTS: Readonly<Record<string, readonly string[]>> = {

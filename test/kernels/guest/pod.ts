@@ -13,6 +13,7 @@ const LONGEST_MS = 600_000;
 /** A container that runs. */
 export interface RunningContainer extends Started {
   readonly id: string;
+  isOver(): boolean;
   /** Of its first process, which has the container's own namespaces. */
   first(): number;
   /** A file of its cgroup, such as `memory.stat`. */
@@ -84,9 +85,14 @@ export class Pod {
     const flags = ["--no-pivot", "--bundle", bundle, "--pid-file", pidFile];
     const crun = ["crun", "--cgroup-manager", "cgroupfs", "run", ...flags, id];
     const started = start(crun, { timeoutMs: LONGEST_MS });
+    let isOver = false;
+    started.ended.finally(() => {
+      isOver = true;
+    });
     const container = {
       ...started,
       id,
+      isOver: () => isOver,
       first: () => Number(readFileSync(pidFile, "utf8")),
       read: (file: string) => readFileSync(join("/sys/fs/cgroup", group, file), "utf8"),
     };
@@ -96,8 +102,15 @@ export class Pod {
 
   /** Ends what still runs, and removes the pod's cgroup, as the kubelet does after the last container. */
   async remove(): Promise<void> {
-    for (const { id, ended, child } of this.#running.splice(0)) {
-      if (child.exitCode === null) run("crun", "delete", "--force", id);
+    for (const { id, isOver, ended, child } of this.#running.splice(0)) {
+      if (!isOver()) {
+        try {
+          run("crun", "delete", "--force", id);
+        } catch {
+          // It was ending by itself, or had not begun.
+          child.kill("SIGKILL");
+        }
+      }
       await ended;
     }
     if (existsSync(this.#folder)) rmdirSync(this.#folder);

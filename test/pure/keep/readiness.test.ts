@@ -6,6 +6,8 @@ import { filled, run, state, view } from "./views.ts";
 const ask = (given: KeepView) => new ReadinessProbe().ask(given);
 const cold = state([run({ residentBytes: 400 })]);
 
+const refused = new PrefaultError("PREFAULT_PERMISSION", "you may not read it");
+
 describe("a readiness probe", () => {
   test.each<[string, KeepView, boolean, RegExp]>([
     ["while it is filled", view({ report: null, state: null }), false, /being filled/],
@@ -22,6 +24,12 @@ describe("a readiness probe", () => {
       "where the system does not say",
       view({ state: state([run({ residentBytes: null })]) }),
       true,
+      /does not say/,
+    ],
+    [
+      "where it does not say, and filling again failed",
+      view({ state: state([run({ residentBytes: null })], { refillError: refused }) }),
+      false,
       /does not say/,
     ],
     [

@@ -16,6 +16,7 @@ export const state = (runs: readonly KeptRun[], more: Partial<KeptState> = {}): 
   lockedBytes: 0,
   refills: 0,
   refilledBytes: 0,
+  refillError: null,
   postponed: 0,
   pressurePercent: 0,
   ...more,
