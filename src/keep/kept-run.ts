@@ -51,8 +51,8 @@ export class KeptFiles {
   /**
    * Looks what is resident now.
    *
-   * @throws {@link PrefaultError} `PREFAULT_FILE_CHANGED` for a file that was replaced or shrank, `PREFAULT_NOT_FOUND` for
-   *   one that was deleted, `PREFAULT_ABORTED`
+   * @throws {@link PrefaultError} `PREFAULT_FILE_CHANGED` for a file that was replaced or shrank,
+   *   `PREFAULT_NOT_FOUND` for one that was deleted, `PREFAULT_ABORTED`
    */
   async look(signal: AbortSignal): Promise<KeptRun[]> {
     const { name } = this.#run;

@@ -36,7 +36,10 @@ export interface KeptState {
   readonly refilledBytes: number;
   /** Why the last attempt to fill something again failed; `null` when it did not, or there was none. */
   readonly refillError: PrefaultError | null;
-  /** Looks at which something was missing, or due where nothing is told, and memory was short or somebody was reading. */
+  /**
+   * Looks at which something was missing, or due where the system does not tell, and memory was short or somebody was
+   * reading.
+   */
   readonly postponed: number;
   /** Share of the last ten seconds in which some program waited for memory, percent. As of now. */
   readonly pressurePercent: number;
