@@ -65,8 +65,7 @@ export async function executeRun(
     if (answer.run) {
       for await (const step of fill(subject, before, options, manner)) {
         sweep = step.sweep;
-        const { after = before } = step;
-        report = { ...report, ...step.report, ...residencyOf(subject, before, after) };
+        report = { ...report, ...step.report };
       }
     }
   } catch (thrown) {

@@ -10,7 +10,7 @@ import { type Sweep, startSweep } from "../sweep/sweep.ts";
 import { defaultWorkers, isWarm } from "../sweep/worker-count.ts";
 import { sumKnown } from "../units.ts";
 import { outcome, type PrefaultReport } from "./report.ts";
-import type { Measured, Subject } from "./subject.ts";
+import { type Measured, residencyOf, type Subject } from "./subject.ts";
 
 /** The order in which the parts of a run are wanted, and who waits for them. */
 export interface PartOrder {
@@ -38,8 +38,6 @@ const SMALL_CHUNK_BYTES = 8 * 1024 ** 2;
 /** A sweep that has begun, and then what it did. */
 export interface FillStep {
   readonly sweep: Sweep;
-  /** When it is over. */
-  readonly after?: Measured;
   readonly report: Partial<PrefaultReport>;
 }
 
@@ -66,7 +64,8 @@ export async function* fill(
       const { residentBytes: seen } = result;
       const after =
         seen === null ? await subject.measure() : { total: sumKnown(seen), files: seen };
-      yield { sweep, after, report: outcome(subject.bytes, result) };
+      const residency = residencyOf(subject, before, after);
+      yield { sweep, report: { ...residency, ...outcome(subject.bytes, result) } };
       return;
     } catch (thrown) {
       const next: Attempt | null = nextAttempt(thrown, attempt, options.strategy);

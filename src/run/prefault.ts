@@ -12,6 +12,7 @@ import {
   combineReports,
   emptyReport,
   failedReport,
+  firstError,
   logLine,
   type PrefaultReport,
   unopenedReport,
@@ -49,8 +50,8 @@ export async function reporting(
   execute: (resolved: ResolvedOptions) => Promise<PrefaultReport[]>,
 ): Promise<PrefaultReport> {
   const reports = await settle(options, execute);
-  const failed = reports.find((report) => report.error !== undefined);
-  if (failed?.error !== undefined && options?.onError === "throw") throw failed.error;
+  const error = firstError(reports);
+  if (error !== undefined && options?.onError === "throw") throw error;
   const log = guardedLog(options);
   for (const line of reports.map(logLine)) if (line !== undefined) log(line);
   return combineReports(reports);

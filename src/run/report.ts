@@ -142,7 +142,7 @@ export function combineReports(runs: readonly PrefaultReport[]): PrefaultReport 
   const leading = ran[0] ?? first;
   const seconds = sum((run) => run.seconds);
   const sweptBytes = ran.reduce((total, run) => total + run.bytes, 0);
-  const error = runs.find((run) => run.error !== undefined)?.error;
+  const error = firstError(runs);
   return {
     ...withoutChoice(leading),
     label: first.label,
@@ -166,6 +166,11 @@ export function combineReports(runs: readonly PrefaultReport[]): PrefaultReport 
     ...(error && { error }),
     runs,
   };
+}
+
+/** The error of the first run that has one. */
+export function firstError(runs: readonly PrefaultReport[]): PrefaultError | undefined {
+  return runs.find((run) => run.error !== undefined)?.error;
 }
 
 /** What a report says of its own run alone. */
