@@ -23,3 +23,6 @@ export function formatBytes(bytes: number): string {
 export function sumKnown(counts: readonly (number | null)[]): number | null {
   return counts.reduce((sum, count) => (sum === null || count === null ? null : sum + count), 0);
 }
+
+/** Milliseconds that a timer of Node can wait; a longer one fires at once. */
+export const MOST_TIMER_MS = 2 ** 31 - 1;

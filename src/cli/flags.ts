@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { GATES, type Gate } from "../gate.ts";
 import { STRATEGIES, type Strategy } from "../sweep/strategy.ts";
 import { MOST_WORKERS } from "../sweep/worker-count.ts";
+import { MOST_TIMER_MS } from "../units.ts";
 import { type ListenAddress, listenAddress } from "./keep/address.ts";
 
 /** What the options of a command come to. Those of placement are in `placement-flags.ts`. */
@@ -155,12 +156,9 @@ const SECONDS: Readonly<Record<string, number>> = {
 function time(text: string): number {
   const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*(ms|s|min|m|h)?$/i.exec(text) ?? [];
   const milliseconds = Number(number) * (SECONDS[unit.toLowerCase()] ?? Number.NaN) * 1000;
-  if (number !== "" && milliseconds > 0 && milliseconds <= MOST_MS) return milliseconds;
+  if (number !== "" && milliseconds > 0 && milliseconds <= MOST_TIMER_MS) return milliseconds;
   throw new InvalidArgumentError("it must be a time such as 30s, 10m or 1h");
 }
-
-/** What a timer of Node can wait for. */
-const MOST_MS = 2 ** 31 - 1;
 
 /** How a command speaks. */
 export function addOutputFlags(command: Command, shown: { progress: boolean }): void {

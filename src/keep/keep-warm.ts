@@ -4,7 +4,8 @@ import { logOf, type PrefaultOptions } from "../options.ts";
 import { reporting } from "../run/prefault.ts";
 import type { PrefaultReport } from "../run/report.ts";
 import type { Target } from "../target/target.ts";
-import { KeptSet, type KeptState, MOST_TIMER_MS } from "./kept-set.ts";
+import { MOST_TIMER_MS } from "../units.ts";
+import { KeptSet, type KeptState } from "./kept-set.ts";
 
 /** How to keep a target resident: the options of `prefault`, and how it is looked after. */
 export interface KeepOptions extends Omit<PrefaultOptions, "onError"> {

@@ -5,9 +5,9 @@ import type { HeldRegions } from "../hold/lock.ts";
 import { memoryPressure } from "../memory/calm.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { fits } from "../run/gate.ts";
-import type { PrefaultReport } from "../run/report.ts";
+import { firstError, type PrefaultReport } from "../run/report.ts";
 import type { FilesRun } from "../target/run.ts";
-import { formatBytes } from "../units.ts";
+import { formatBytes, MOST_TIMER_MS } from "../units.ts";
 import { fillAgain } from "./fill-again.ts";
 import { type Filled, type FillTask, fillBeside } from "./fill-beside.ts";
 import { holdRuns } from "./hold-runs.ts";
@@ -52,9 +52,6 @@ type Log = (line: string) => void;
  * look takes some milliseconds of a processor.
  */
 const HELD_LOOKS = 5;
-
-/** What a timer of Node can wait for; a longer one fires at once. */
-export const MOST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * A set of regions that stays resident: filled, locked as far as the limit goes, and filled again when
@@ -170,15 +167,13 @@ export class KeptSet {
     const reports = filled?.reports ?? [];
     const bytes = reports.reduce((sum, report) => sum + filledBytes(report), 0);
     this.#state = { ...this.#state, refilledBytes: this.#state.refilledBytes + bytes };
-    const error = reports.find((report) => report.error !== undefined)?.error;
+    const error = firstError(reports);
     if (filled === null || error?.code === "PREFAULT_ABORTED") return this.#postpone();
-    this.#state = { ...this.#state, refillError: error ?? null };
-    if (error !== undefined) return this.#sayOnce(`prefault: not filled again: ${error.message}`);
+    if (this.#hasFailed(error)) return;
     if (filled.runs.length === 0) return this.#postpone();
     await this.#keepAlso(filled);
-    this.#said = "";
     await this.look();
-    this.#state = { ...this.#state, refills: this.#state.refills + 1 };
+    this.#countRefill();
     this.#log(`prefault: ${formatBytes(bytes)} were missing, and are resident again`);
   }
 
@@ -191,11 +186,23 @@ export class KeptSet {
       return fillAgain(this.#runs, { ...this.#options, signal: stop });
     });
     if (signal.aborted || reports === null) return;
-    const error = reports.find((report) => report.error !== undefined)?.error;
-    if (error?.code === "PREFAULT_ABORTED") return;
-    this.#state = { ...this.#state, refillError: error ?? null };
-    if (error !== undefined) return this.#sayOnce(`prefault: not filled again: ${error.message}`);
+    const error = firstError(reports);
+    if (error?.code === "PREFAULT_ABORTED" || this.#hasFailed(error)) return;
     this.#pace.took(performance.now() - startedMs);
+    this.#countRefill();
+  }
+
+  /** Keeps why a fill failed, if it did, and says it once. */
+  #hasFailed(error: PrefaultError | undefined): boolean {
+    this.#state = { ...this.#state, refillError: error ?? null };
+    if (error === undefined) return false;
+    const line = `prefault: not filled again: ${error.message}`;
+    if (line !== this.#said) this.#log(line);
+    this.#said = line;
+    return true;
+  }
+
+  #countRefill(): void {
     this.#said = "";
     this.#state = { ...this.#state, refills: this.#state.refills + 1 };
   }
@@ -209,11 +216,6 @@ export class KeptSet {
   #postpone(): void {
     if (this.#task.signal.aborted) return;
     this.#state = { ...this.#state, postponed: this.#state.postponed + 1 };
-  }
-
-  #sayOnce(line: string): void {
-    if (line !== this.#said) this.#log(line);
-    this.#said = line;
   }
 
   /** What a gate skipped at first, and there is room for now. */

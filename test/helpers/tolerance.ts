@@ -9,7 +9,8 @@ export const TOLERANCE = 0.05;
 
 /**
  * For tests that look at what is resident: now and then the system takes away more than that under a
- * test's hands, and a second look tells it from a defect. Only those of {@link startsBelowWine} may be tried again as well.
+ * test's hands, and a second look tells it from a defect. Only those of {@link startsBelowWine} may be tried
+ * again as well.
  */
 export const looksAtPageCache = { retry: 2 } as const;
 
