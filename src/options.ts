@@ -25,8 +25,9 @@ export interface PrefaultOptions {
    * Workers: threads that fill at the same time. 1 to 16.
    *
    * @defaultValue twice the processors, at least 2 and at most 8: a worker mostly waits for the device,
-   *   so more workers than processors keep its queue full. What is resident already gets one for each
-   *   processor
+   *   so more workers than processors keep its queue full. Those beyond one for each processor start only
+   *   where the rest takes longer than a second. What is resident already gets one for each processor, and
+   *   what an engine in this process loads just now gets none: two of libuv's threads fill it
    */
   readonly workers?: number | undefined;
 

@@ -82,6 +82,9 @@ export class Arena {
 const MOST_SPARE = 16;
 const spare: Arena[] = [];
 
+/** Arenas that files are mapped into now. */
+const taken = new Set<Arena>();
+
 /**
  * An arena with nothing mapped into it.
  *
@@ -91,7 +94,17 @@ export function takeArena(shim: Shim): Arena {
   if (typeof WebAssembly === "undefined") {
     throw new Error("this process has no WebAssembly (node --jitless)");
   }
-  return spare.pop() ?? new Arena(shim);
+  const arena = spare.pop() ?? new Arena(shim);
+  taken.add(arena);
+  return arena;
+}
+
+/** Whether what is mapped at an address was mapped by this package. */
+export function isInArena(address: bigint): boolean {
+  for (const { base } of taken) {
+    if (address >= base && address < base + BigInt(ARENA_BYTES)) return true;
+  }
+  return false;
 }
 
 /**
@@ -103,6 +116,8 @@ export function returnArena(arena: Arena): void {
     arena.restore();
   } catch {
     return;
+  } finally {
+    taken.delete(arena);
   }
   if (spare.length < MOST_SPARE) spare.push(arena);
 }

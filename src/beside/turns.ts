@@ -1,11 +1,18 @@
+import { TurnWord } from "../control/turn-word.ts";
 import { processTree } from "../hold/process-tree.ts";
 import { readBytesOf } from "./activity.ts";
-import { Pace, STEP_MS } from "./pace.ts";
+import { Pace } from "./pace.ts";
+
+/** How a sweep is told of an engine that reads the same files. */
+export interface EngineTurns {
+  readonly word: TurnWord;
+  /** Whether an engine reads them now. */
+  isBeside(): Promise<boolean>;
+}
 
 /** Lets an engine and a sweep beside it read in turns, as {@link Pace} says. */
-export class Turns {
-  /** One word that the sweep's workers look at: 0 while they must wait. */
-  readonly mayRead = new Int32Array(new SharedArrayBuffer(4)).fill(1);
+export class Turns implements EngineTurns {
+  readonly word: TurnWord;
   readonly #pace = new Pace();
   readonly #pid: number;
   #timer: NodeJS.Timeout | undefined;
@@ -15,29 +22,34 @@ export class Turns {
    * @param pid of the engine, or of what started it
    * @returns `null` where the system does not tell what a process reads
    */
-  static async start(pid: number): Promise<Turns | null> {
-    const turns = new Turns(pid);
+  static async start(pid: number, word = new TurnWord()): Promise<Turns | null> {
+    const turns = new Turns(pid, word);
     return (await turns.#look()) ? turns : null;
   }
 
-  private constructor(pid: number) {
+  private constructor(pid: number, word: TurnWord) {
     this.#pid = pid;
+    this.word = word;
   }
 
-  /** Lets the workers go on. */
+  async isBeside(): Promise<boolean> {
+    return true;
+  }
+
+  /** Lets the sweep go on, as where no engine reads. */
   stop(): void {
     this.#isOver = true;
     clearTimeout(this.#timer);
-    this.#allow(true);
+    this.word.turn = "alone";
   }
 
   async #look(): Promise<boolean> {
     const processes = new Set([...(await this.#engine()), process.pid]);
     const bytes = await readBytesOf([...processes]);
     if (bytes === null || this.#isOver) return false;
-    const step = this.#pace.look(bytes, performance.now());
-    this.#allow(step === "read");
-    this.#timer = setTimeout(() => void this.#look(), STEP_MS[step]);
+    const { step, ms } = this.#pace.look(bytes, performance.now());
+    this.word.turn = step === "read" ? "beside" : "wait";
+    this.#timer = setTimeout(() => void this.#look(), ms);
     this.#timer.unref();
     return true;
   }
@@ -45,10 +57,5 @@ export class Turns {
   /** The load of a library runs in this very process. */
   async #engine(): Promise<readonly number[]> {
     return this.#pid === process.pid ? [] : processTree(this.#pid);
-  }
-
-  #allow(mayRead: boolean): void {
-    Atomics.store(this.mayRead, 0, mayRead ? 1 : 0);
-    if (mayRead) Atomics.notify(this.mayRead, 0);
   }
 }

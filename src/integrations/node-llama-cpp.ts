@@ -3,7 +3,6 @@
  *
  * @module prefault/node-llama-cpp
  */
-import { availableParallelism } from "node:os";
 import { abortWith } from "../abortable.ts";
 import { guarded } from "../guarded.ts";
 import { type PrefaultOptions, resolveOptions } from "../options.ts";
@@ -23,8 +22,9 @@ export interface NodeLlamaCppLoad extends NodeLlamaCppModel {
 }
 
 /**
- * How to sweep: the options of `prefault`, but for those that the load itself brings. `workers` is
- * half the processors by default, at least one and at most eight, since the load needs the others.
+ * How to sweep: the options of `prefault`, but for those that the load itself brings. By default no worker threads
+ * fill during the load, but two of libuv's, since the load needs the processors. After it, and on systems that do not
+ * tell what the load reads (all but Linux), `workers` is half the processors, at least one and at most eight.
  */
 export interface WithPrefaultOptions
   extends Omit<PrefaultOptions, "onError" | "onProgress" | "signal"> {
@@ -71,13 +71,7 @@ export interface WithPrefaultOptions
 export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
   options: Options,
   load: (options: Options) => Loaded | PromiseLike<Loaded>,
-  {
-    onReport = () => {},
-    label = "node-llama-cpp",
-    log,
-    workers = workersBeside(),
-    ...how
-  }: WithPrefaultOptions = {},
+  { onReport = () => {}, label = "node-llama-cpp", log, ...how }: WithPrefaultOptions = {},
 ): Promise<Loaded> {
   const { loadSignal, onLoadProgress } = options;
   const merges = onLoadProgress !== undefined && load.length > 0;
@@ -93,7 +87,6 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
   const sweep = sweepBeside(options, loading, guarded(onReport), {
     ...how,
     label,
-    workers,
     log: resolveOptions({ log }).log,
     onError: "report",
     signal: stop.signal,
@@ -111,13 +104,4 @@ export async function withPrefault<Options extends NodeLlamaCppLoad, Loaded>(
     stop.abort(error);
     throw error;
   }
-}
-
-/**
- * The load reads as well, so the device's queue is not empty without us, and it wants a processor of
- * its own. On two processors one worker beside it was better than two and than four
- * (`npm run bench -- --scope beside`).
- */
-function workersBeside(): number {
-  return Math.min(Math.max(Math.floor(availableParallelism() / 2), 1), 8);
 }

@@ -10,6 +10,7 @@ import { residency } from "../residency/residency.ts";
 import { isPartial } from "../run/arrange.ts";
 import { openTarget, prefault, reporting } from "../run/prefault.ts";
 import { emptyReport, logLine, type PrefaultReport } from "../run/report.ts";
+import { workersBesideEngine } from "../sweep/worker-count.ts";
 import type { Target } from "../target/target.ts";
 import { gibPerSecond } from "../units.ts";
 import {
@@ -82,7 +83,8 @@ async function sweep(
   }
   const isAfterLoad = await needsRoom(subject, expected, how);
   decide(isAfterLoad);
-  if (isAfterLoad) return report(await sweepAfter(loading, subject, expected, how));
+  const later = { ...how, workers: how.workers ?? workersBesideEngine() };
+  if (isAfterLoad) return report(await sweepAfter(loading, subject, expected, later));
   const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
   report(first);
 
@@ -92,7 +94,7 @@ async function sweep(
   const actual = await planForLoaded(loaded, subject, expected);
   if (actual === undefined || actual instanceof Error) return;
   const left = first.ran ? without(actual, expected) : actual;
-  if (left.runs.length > 0) report(await prefault(left, how));
+  if (left.runs.length > 0) report(await prefault(left, later));
 }
 
 /**
@@ -150,7 +152,9 @@ async function sweepUntilLoaded(
   // What goes wrong here goes wrong in the sweep as well, which reports it.
   const unknown = { bytes: 1, residentBytes: null };
   const { bytes, residentBytes } = await residency(target).catch(() => unknown);
-  if (!isCopied && (residentBytes ?? 0) < RESIDENT * bytes) return prefault(target, how);
+  if (!isCopied && (residentBytes ?? 0) < RESIDENT * bytes) {
+    return prefault(target, { ...how, workers: how.workers ?? workersBesideEngine() });
+  }
 
   const { error: _, ...rest } = swept;
   const report: PrefaultReport = {

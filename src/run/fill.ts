@@ -1,3 +1,6 @@
+import { availableParallelism } from "node:os";
+import { abortable } from "../abortable.ts";
+import type { EngineTurns } from "../beside/turns.ts";
 import { abortError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { cutChunks } from "../plan/merge.ts";
@@ -26,10 +29,10 @@ export interface SweepManner {
   /** Where somebody waits for parts. */
   readonly order?: PartOrder | undefined;
   /**
-   * Where an engine reads the same files from their start: they are filled from their end, in small chunks, and
-   * only while this shared word is not 0.
+   * Where an engine may read the same files. One that does so from the beginning of the sweep reads them from their
+   * start: they are filled from their end then, in small chunks, and without worker threads.
    */
-  readonly mayRead?: Int32Array | undefined;
+  readonly turns?: EngineTurns | undefined;
 }
 
 /** Of a sweep that others may stop at any chunk. */
@@ -53,7 +56,9 @@ export async function* fill(
   options: ResolvedOptions,
   manner: SweepManner = {},
 ): AsyncGenerator<FillStep> {
-  const work = workOf(subject, before, options, manner);
+  const asking = manner.turns?.isBeside() ?? Promise.resolve(false);
+  const isBeside = await abortable(options.signal, asking);
+  const work = workOf(subject, before, options, manner, isBeside);
   for (let attempt = subject.choose(options.strategy, options.workers); ; ) {
     try {
       const sweep = await startAttempt(attempt, subject, work, options);
@@ -84,12 +89,12 @@ function workOf(
   subject: Subject,
   before: Measured,
   options: ResolvedOptions,
-  { order, mayRead }: SweepManner,
+  { order, turns }: SweepManner,
+  isBeside: boolean,
 ): Work {
   const { bytes, files, plan, reserve } = subject;
   const layout = subject.layOut();
   const { chunkBytes } = options;
-  const isBeside = mayRead !== undefined;
   const cut = cutChunks(
     layout.ranges,
     isBeside ? Math.min(chunkBytes, SMALL_CHUNK_BYTES) : chunkBytes,
@@ -107,8 +112,9 @@ function workOf(
     chunks,
     done,
     isWarm: isWarm(bytes, before.total),
-    workers: options.workers ?? defaultWorkers(bytes, before.total, files),
-    mayRead: mayRead ?? null,
+    workers: options.workers ?? defaultWorkers(bytes, before.total, files, isBeside),
+    firstWorkers: options.workers ?? availableParallelism(),
+    turns: turns?.word ?? null,
     reserve,
     keepGoing: options.onError === "continue",
     workerUrl: options.workerUrl,

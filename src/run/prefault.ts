@@ -1,10 +1,11 @@
 import { loadShim } from "../../shims/index.ts";
 import { abandon, abortable, closed } from "../abortable.ts";
+import { LoadWatch } from "../beside/load-watch.ts";
 import { abortError } from "../errors.ts";
 import { FileSet } from "../file/file-set.ts";
 import { disabledReason } from "../kill-switch.ts";
 import { logOf, type PrefaultOptions, type ResolvedOptions, resolveOptions } from "../options.ts";
-import { resolveTarget, type Target } from "../target/target.ts";
+import { fileRegions, resolveTarget, type Target } from "../target/target.ts";
 import { type ArrangedTarget, arrange } from "./arrange.ts";
 import { executeRun, labelOf, measureRun } from "./execute.ts";
 import type { SweepManner } from "./fill.ts";
@@ -36,7 +37,13 @@ export async function prefault(
   return reporting(options, async (resolved) => {
     const files = new FileSet();
     const opened = await openTarget(target, resolved, files);
-    return executeTarget(opened, resolved, files);
+    const turns = new LoadWatch(fileRegions(opened.runs).map(({ path }) => path));
+    try {
+      const manners = opened.runs.map((run) => (run.kind === "files" ? { turns } : {}));
+      return await executeTarget(opened, resolved, files, manners);
+    } finally {
+      turns.stop();
+    }
   });
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Activity, activityOf } from "../beside/activity.ts";
 import { abortError } from "../errors.ts";
 import { type HealthUrl, statusOf } from "./health.ts";
+import { listensAt } from "./listening.ts";
 
 /** How it was told that the engine has read its model. */
 export type ReadyBy =
@@ -40,8 +41,7 @@ export async function waitUntilReady(question: ReadyQuestion): Promise<ReadyBy> 
   const { urls, isGiven, pid, paths, signal } = question;
   const started = performance.now();
   const quiet = new Quiet();
-  // Another program that answers at once has the port: the engine cannot listen there.
-  const others = isGiven ? new Set<HealthUrl>() : await answering(urls, signal);
+  const others = isGiven ? new Set<HealthUrl>() : await answeredByOthers(urls, pid, signal);
   const asked = urls.filter((url) => !others.has(url));
   let hasAnswered = false;
   for (;;) {
@@ -59,9 +59,17 @@ export async function waitUntilReady(question: ReadyQuestion): Promise<ReadyBy> 
   }
 }
 
-async function answering(urls: readonly HealthUrl[], signal: AbortSignal): Promise<Set<HealthUrl>> {
-  const statuses = await Promise.all(urls.map((url) => statusOf(url, signal)));
-  return new Set(urls.filter((_, index) => statuses[index] === 200));
+/** Where another program has the port, and answers at once: the engine cannot listen there. */
+async function answeredByOthers(
+  urls: readonly HealthUrl[],
+  pid: number,
+  signal: AbortSignal,
+): Promise<Set<HealthUrl>> {
+  const others = new Set<HealthUrl>();
+  for (const url of urls) {
+    if ((await statusOf(url, signal)) === 200 && !(await listensAt(url, pid))) others.add(url);
+  }
+  return others;
 }
 
 /** Tells when an engine has stopped reading. */

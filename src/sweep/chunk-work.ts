@@ -1,4 +1,6 @@
+import type { Shim } from "../../shims/index.ts";
 import type { SweepControl } from "../control/sweep-control.ts";
+import { TurnWord } from "../control/turn-word.ts";
 import type { FileSource } from "../file/open-file.ts";
 import { describeOutOfMemory, type FailureReport } from "../fill/failure.ts";
 import { type Chunk, locateChunk } from "../fill/filler.ts";
@@ -18,6 +20,10 @@ export interface TakenChunk {
 /** What a worker does between two chunks: takes the next one, or ends the sweep for all workers. */
 export class ChunkWork {
   readonly failures: FailureReport[] = [];
+  /** Chunks taken so far. */
+  taken = 0;
+  /** Where an engine may read the same files. */
+  readonly turns: TurnWord | null;
   readonly #task: WorkerTask;
   readonly #control: SweepControl;
   readonly #watch: Pick<MemoryWatch, "look" | "filled">;
@@ -38,6 +44,7 @@ export class ChunkWork {
     this.#goesOn = goesOn;
     this.#chunks = new RangeTable(task.chunks);
     this.#done = new DoneChunks(task.done);
+    this.turns = task.turns && new TurnWord(task.turns);
   }
 
   /** @returns `null` when there is none left, the sweep was cancelled, or memory is short */
@@ -49,11 +56,25 @@ export class ChunkWork {
     const chunk = locateChunk(this.#task.extents, this.#chunks.at(index));
     const file = this.#task.files[chunk.file];
     const short = this.#watch.look();
-    if (short === null) return { index, chunk, file };
+    if (short === null) {
+      this.taken += 1;
+      return { index, chunk, file };
+    }
     this.failures.push(describeOutOfMemory(short, chunk, file));
     // Also with `keepGoing`: to read more would only evict what is resident.
     this.#control.cancel();
     return null;
+  }
+
+  /** Finishes a chunk that an engine beside the sweep has read by now. @returns whether it did */
+  passOver(taken: TakenChunk, shim: Shim): boolean {
+    const { chunk, file } = taken;
+    if (this.turns?.turn !== "beside" || file === undefined) return false;
+    const { offset, byteLength } = chunk;
+    if (shim.residentBytes(file, offset, byteLength) !== byteLength) return false;
+    this.#control.addProgress(byteLength);
+    this.finish(taken, []);
+    return true;
   }
 
   /** To be called when a chunk was filled, as far as it could be. */

@@ -1,8 +1,8 @@
 import type { Shim } from "../../shims/index.ts";
 import type { SweepControl } from "../control/sweep-control.ts";
+import { fillWithoutWorkers } from "./fill-without-workers.ts";
 import type { SweepJob } from "./job.ts";
 import type { WorkerResult, WorkerTask } from "./protocol.ts";
-import { readWithoutWorkers } from "./read-without-workers.ts";
 
 /**
  * Reads the first chunks on libuv's threads while the worker threads start, which takes about as long as
@@ -24,7 +24,7 @@ export function earlyRead(
   const isSafe = job.files.every(({ facts }) => facts.isLocal && facts.isRotational !== true);
   if (job.strategy !== "read" || threads === 0 || job.isWarm || !isSafe) return null;
   // It counts itself among those that run.
-  const reading = readWithoutWorkers(task, shim, () => control.workers <= threads);
+  const reading = fillWithoutWorkers(task, shim, () => control.workers <= threads);
   reading.catch(() => control.cancel());
   return reading;
 }

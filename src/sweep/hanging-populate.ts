@@ -58,8 +58,7 @@ export function watchForHang(job: SweepJob, control: SweepControl, shim: Shim): 
     const isStalled = control.progress === filled && control.workers > 0;
     filled = control.progress;
     // Workers that wait for their turn have not taken anything to read.
-    const mayRead = job.mayRead === null || Atomics.load(job.mayRead, 0) !== 0;
-    if (!isStalled || !mayRead || isLooking || error !== null) return;
+    if (!isStalled || job.turns?.turn === "wait" || isLooking || error !== null) return;
     isLooking = true;
     looking = look().finally(() => {
       isLooking = false;

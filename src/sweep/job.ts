@@ -1,5 +1,6 @@
 import type { Extent } from "../arena/layout.ts";
 import type { Mapping } from "../arena/mapping.ts";
+import type { TurnWord } from "../control/turn-word.ts";
 import type { FileSource } from "../file/open-file.ts";
 import type { FillStrategy } from "../fill/fill-task.ts";
 import type { Reserve } from "../memory/reserve-watch.ts";
@@ -22,14 +23,16 @@ export interface SweepJob {
   /** Where the extents are mapped; none for the `read` strategy. */
   readonly mapping: Mapping | null;
   readonly strategy: FillStrategy;
-  /** Where somebody else reads the same files: see {@link WorkerTask.mayRead}. */
-  readonly mayRead: Int32Array | null;
+  /** Where an engine may read the same files; `null` where that is not looked at. */
+  readonly turns: TurnWord | null;
   /** Whether nearly all bytes are resident already, so that the device has little to read. */
   readonly isWarm: boolean;
   /** Each chunk is marked here when it is resident. */
   readonly done: DoneChunks;
-  /** Worker threads at most; 0 to read on the calling thread. */
+  /** Worker threads at most; 0 to fill on libuv's threads. */
   readonly workers: number;
+  /** Of the worker threads, those that start at once; the others start where the fill takes long. */
+  readonly firstWorkers: number;
   readonly keepGoing: boolean;
   /** What a budget leaves to others, where it was computed. */
   readonly reserve: Reserve | null;

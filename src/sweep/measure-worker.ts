@@ -1,5 +1,4 @@
 import type { Shim } from "../../shims/index.ts";
-import type { FailureReport } from "../fill/failure.ts";
 import type { WorkerResult } from "./protocol.ts";
 
 /** Milliseconds on a clock that all threads of a process share: `performance.now()` is per thread. */
@@ -15,7 +14,7 @@ export function sharedClockMs(): number {
 export function measureWorker(shim: Shim) {
   const startedMs = sharedClockMs();
   const before = shim.faults();
-  return (untouchedBytes: number, failures: readonly FailureReport[]): WorkerResult => {
+  return (done: Pick<WorkerResult, "chunks" | "untouchedBytes" | "failures">): WorkerResult => {
     const after = shim.faults();
     return {
       startedMs,
@@ -23,8 +22,7 @@ export function measureWorker(shim: Shim) {
       minorFaults: after.minor - before.minor,
       majorFaults: after.major - before.major,
       faultsOf: shim.countsFaultsOf,
-      untouchedBytes,
-      failures,
+      ...done,
     };
   };
 }

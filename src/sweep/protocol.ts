@@ -12,11 +12,8 @@ export interface WorkerTask extends FillTask {
   readonly done: SharedArrayBuffer;
   /** Whether to go on with the next chunk after one failed. */
   readonly keepGoing: boolean;
-  /**
-   * One shared word: 0 while workers must not begin a chunk. For a sweep beside somebody who reads the same
-   * files: chunks that are resident already are passed over. `null` for any other sweep.
-   */
-  readonly mayRead: Int32Array | null;
+  /** The sweep's {@link TurnWord}, where an engine may read the same files. */
+  readonly turns: Int32Array | null;
   /** What a budget leaves to others, where it was computed. */
   readonly reserve: Reserve | null;
 }
@@ -26,6 +23,8 @@ export interface WorkerResult {
   /** On a clock that all threads share, in milliseconds. */
   readonly startedMs: number;
   readonly endedMs: number;
+  /** Chunks that it took; none for one that began when all were taken. */
+  readonly chunks: number;
   readonly minorFaults: number;
   readonly majorFaults: number;
   /** Whether those are the worker's own, or those of the whole process while it ran. */

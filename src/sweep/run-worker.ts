@@ -32,15 +32,8 @@ export function runWorker(task: WorkerTask, shim: Shim): WorkerResult {
   try {
     for (let taken = work.take(); taken !== null; taken = work.take()) {
       const { index, chunk, file } = taken;
-      if (task.mayRead !== null && file !== undefined) {
-        waitForTurn(task.mayRead, control);
-        const { offset, byteLength } = chunk;
-        if (shim.residentBytes(file, offset, byteLength) === byteLength) {
-          control.addProgress(byteLength);
-          work.finish(taken, []);
-          continue;
-        }
-      }
+      work.turns?.block(control);
+      if (work.passOver(taken, shim)) continue;
       if (index === 0 && task.views.length > 0) hintViews(task, locateChunks(task), shim);
       work.finish(taken, fillChunk(filler, chunk, file, how));
     }
@@ -48,14 +41,8 @@ export function runWorker(task: WorkerTask, shim: Shim): WorkerResult {
     filler.close();
     control.leaveWorker();
   }
-  return resultOf(filler.untouchedBytes, work.failures);
-}
-
-/** A wake-up that is lost, and a cancelled sweep, are noticed after this time. */
-const TURN_MS = 20;
-
-function waitForTurn(mayRead: Int32Array, control: SweepControl): void {
-  while (!control.cancelled && Atomics.load(mayRead, 0) === 0) Atomics.wait(mayRead, 0, 0, TURN_MS);
+  const { taken: chunks, failures } = work;
+  return resultOf({ chunks, untouchedBytes: filler.untouchedBytes, failures });
 }
 
 /** @throws Error in a thread where koffi did not load, although it did in the thread that started it */

@@ -6,10 +6,11 @@ import { abortError, PrefaultError } from "../errors.ts";
 import { adviseFolioFaults } from "../fill/folio-faults.ts";
 import { earlyPopulate } from "./early-populate.ts";
 import { earlyRead } from "./early-read.ts";
+import { fillWithoutWorkers } from "./fill-without-workers.ts";
 import { type PopulateHung, takeMappingAway, watchForHang } from "./hanging-populate.ts";
 import type { SweepJob } from "./job.ts";
+import { paysToStartMore } from "./later-workers.ts";
 import { openPool, WorkerNotStarted, type WorkerPool } from "./pool.ts";
-import { readWithoutWorkers } from "./read-without-workers.ts";
 import { reportProgress } from "./sweep-progress.ts";
 import { resultsOf, type SweepResult, summary } from "./sweep-result.ts";
 import { MOST_WORKERS } from "./worker-count.ts";
@@ -62,14 +63,15 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   const arenas = job.mapping?.arenas ?? [];
   const task = workerTask(job);
   const threads = threadsFor(job);
+  const first = Math.min(threads, job.firstWorkers);
   for (const arena of arenas) arena.control.reset();
   const control = new SweepControl(
     task.control,
     arenas.map((arena) => arena.control),
   );
   adviseFolioFaults(task, "random", shim);
-  const early = earlyPopulate(job, control, shim);
-  const reading = earlyRead(job, task, threads, control, shim);
+  const early = threads === 0 ? null : earlyPopulate(job, control, shim);
+  const reading = earlyRead(job, task, first, control, shim);
   const earlyOver = Promise.allSettled([early?.over, reading]);
   let pool: WorkerPool | null = null;
   try {
@@ -82,17 +84,23 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
 
   const stopProgress = reportProgress(job, control);
   const hang = watchForHang(job, control, shim);
-  const runWorker = () => (pool === null ? readWithoutWorkers(task, shim) : pool.run(task));
-  const running = Promise.allSettled(
-    Array.from({ length: Math.max(threads, 1) }, () =>
-      runWorker().catch((error: unknown) => {
-        // Workers that started do the work of one that did not. After a worker that died the others are
-        // cancelled.
-        if (!(error instanceof WorkerNotStarted)) control.cancel();
-        throw error;
-      }),
-    ),
-  );
+  const runWorker = () =>
+    (pool === null ? fillWithoutWorkers(task, shim) : pool.run(task)).catch((error: unknown) => {
+      // Workers that started do the work of one that did not. After a worker that died the others are
+      // cancelled.
+      if (!(error instanceof WorkerNotStarted)) control.cancel();
+      throw error;
+    });
+  const runWorkers = (length: number) => Promise.allSettled(Array.from({ length }, runWorker));
+  const runningFirst = runWorkers(Math.max(first, 1));
+  const all = { bytes: job.chunks.byteLength, chunks: job.chunks.length };
+  const runningLater =
+    threads > first
+      ? paysToStartMore(control, all, runningFirst).then((pays) =>
+          runWorkers(pays ? threads - first : 0),
+        )
+      : Promise.resolve([]);
+  const running = Promise.all([runningFirst, runningLater]).then((settled) => settled.flat());
   // From here on no thread uses the files any more, also after an abort.
   let isReleased = false;
   let residentBytes: readonly (number | null)[] | null = null;
@@ -172,7 +180,7 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   };
 }
 
-/** The number of worker threads; 0 to read on this thread. @throws {@link WorkerNotStarted} */
+/** The number of worker threads; 0 to fill without. @throws {@link WorkerNotStarted} */
 function threadsFor({ workers, chunks }: SweepJob): number {
   if (workers === 0) return 0;
   const room = workerRoom();

@@ -34,7 +34,9 @@ export function isWarm(bytes: number, residentBytes: number | null): boolean {
 }
 
 /**
- * The default number of workers. Cold: twice the number of processors, since a worker mostly waits for
+ * The default number of workers. Beside an engine that loads: none, so that libuv's threads fill; a processor and the
+ * device are what the load needs (`npm run bench -- --scope beside`), and a thread of libuv's that waits for a server
+ * could not be given up. Cold: twice the number of processors, since a worker mostly waits for
  * the device, whose queue should not become empty. Warm: one for each processor, since no worker waits.
  * On a rotating disk: one, since two would make it seek between their chunks (PocketLLM issue 53).
  *
@@ -44,12 +46,23 @@ export function defaultWorkers(
   bytes: number,
   residentBytes: number | null,
   files: readonly Pick<FileSource, "facts">[],
+  isBesideLoad = false,
 ): number {
+  const isLocal = files.every(({ facts }) => facts.isLocal);
+  if (isBesideLoad && isLocal) return 0;
   const processors = availableParallelism();
   if (isWarm(bytes, residentBytes)) {
     return Math.min(processors, MOST);
   }
   if (files.some(({ facts }) => facts.isRotational)) return 1;
-  const most = files.every(({ facts }) => facts.isLocal) ? MOST : MOST_REMOTE;
+  const most = isLocal ? MOST : MOST_REMOTE;
   return Math.min(Math.max(2 * processors, 2), most);
+}
+
+/**
+ * The default number of workers where an engine loads or answers, and worker threads are needed all the same. It reads
+ * as well, so that the device's queue is not empty without us, and wants a processor of its own.
+ */
+export function workersBesideEngine(): number {
+  return Math.min(Math.max(Math.floor(availableParallelism() / 2), 1), MOST);
 }

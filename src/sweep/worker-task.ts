@@ -20,7 +20,7 @@ export function workerTask(job: SweepJob): WorkerTask {
     hintBytes: Math.min(...job.files.map(({ facts }) => hintBytes(facts))),
     keepPageTables: job.mapping?.keepPageTables ?? false,
     keepGoing: job.keepGoing,
-    mayRead: job.mayRead,
+    turns: job.turns?.buffer ?? null,
     reserve: job.reserve,
   };
 }

@@ -190,7 +190,7 @@ describe("a sweep over views", () => {
       keepPageTables: false,
       keepGoing: false,
       reserve: null,
-      mayRead: null,
+      turns: null,
     } as const;
     const result = runWorker(task, shim);
     mapping.release();

@@ -50,9 +50,10 @@ describe.skipIf(process.platform !== "linux")("prefault", () => {
     // Extents begin 2 MiB into the arena, so the first chunk and the last are short ones.
     expect(report.chunks).toBeGreaterThanOrEqual(Math.ceil(SIZE / (32 * MIB)));
     expect(report.chunks).toBeLessThanOrEqual(Math.ceil(SIZE / (32 * MIB)) + 1);
-    expect(report.workers).toBe(
-      Math.min(report.chunks, Math.min(Math.max(2 * availableParallelism(), 2), 8)),
-    );
+    // One for each processor, and as many again where the device is slow.
+    const most = Math.min(report.chunks, Math.max(2 * availableParallelism(), 2), 8);
+    expect(report.workers).toBeLessThanOrEqual(most);
+    expect(report.workers).toBeGreaterThanOrEqual(Math.min(most, availableParallelism()));
     expect(report.seconds).toBeGreaterThan(0);
     expect(report.gibPerSecond).toBeCloseTo(SIZE / GIB / report.seconds, 6);
     expect(report.minorFaults + report.majorFaults).toBeGreaterThan(0);

@@ -32,8 +32,8 @@ onLinux("a sweep on a kernel where a populate may hang", () => {
     control.takeChunk();
     const job = {
       files: [{ path, fd, byteLength: 2 * MIB, facts: UNKNOWN_FACTS }],
-      ...{ extents, chunks, mapping: null, strategy: "populate" as const, mayRead: null },
-      ...{ isWarm: false, done: DoneChunks.forChunks(chunks.length), workers: 1 },
+      ...{ extents, chunks, mapping: null, strategy: "populate" as const, turns: null },
+      ...{ isWarm: false, done: DoneChunks.forChunks(chunks.length), workers: 1, firstWorkers: 1 },
       ...{ keepGoing: false, reserve: null, workerUrl: new URL("file:///none") },
       ...{ signal: undefined, onProgress: undefined },
     };

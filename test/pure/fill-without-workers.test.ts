@@ -8,7 +8,7 @@ import type { Reserve } from "../../src/memory/reserve-watch.ts";
 import { cutChunks } from "../../src/plan/merge.ts";
 import { planRegions } from "../../src/plan/plan.ts";
 import { DoneChunks } from "../../src/sweep/done-chunks.ts";
-import { readWithoutWorkers } from "../../src/sweep/read-without-workers.ts";
+import { fillWithoutWorkers } from "../../src/sweep/fill-without-workers.ts";
 import { workerTask } from "../../src/sweep/worker-task.ts";
 import { writeDataFile } from "../helpers/data-file.ts";
 import { madeUpRoot } from "../helpers/made-up-root.ts";
@@ -18,7 +18,7 @@ import { temporaryFolder } from "../helpers/temporary-folder.ts";
 const MIB = 1024 ** 2;
 const GROUP = "sys/fs/cgroup/app";
 
-onLinux("reading without workers", () => {
+onLinux("filling without workers", () => {
   const path = writeDataFile(join(temporaryFolder(), "weights"), 16 * MIB);
   const shim = portableShim();
 
@@ -36,17 +36,18 @@ onLinux("reading without workers", () => {
         chunks,
         mapping: null,
         strategy: "read",
-        mayRead: null,
+        turns: null,
         isWarm: false,
         done: DoneChunks.forChunks(chunks.length),
         workers: 0,
+        firstWorkers: 0,
         keepGoing,
         reserve,
         workerUrl: new URL("file:///none"),
         signal: undefined,
         onProgress: undefined,
       });
-      const { failures } = await readWithoutWorkers(task, shim, undefined, room);
+      const { failures } = await fillWithoutWorkers(task, shim, undefined, room);
       const done = new DoneChunks(task.done).count;
       return { failures, done, isCancelled: new SweepControl(task.control).cancelled };
     } finally {
