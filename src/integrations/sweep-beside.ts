@@ -1,9 +1,13 @@
+import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { loadShim } from "../../shims/index.ts";
 import { abortWith } from "../abortable.ts";
+import { isLoadedSoon } from "../beside/fast-load.ts";
 import { FileSet } from "../file/file-set.ts";
 import { crowds } from "../hold/drop-elsewhere.ts";
 import { fillBeside } from "../keep/fill-beside.ts";
 import { disabledReason } from "../kill-switch.ts";
+import { availableBytes } from "../memory/memory.ts";
 import { resolveOptions } from "../options.ts";
 import type { ModelPlan } from "../passes/index.ts";
 import { residency } from "../residency/residency.ts";
@@ -26,6 +30,9 @@ import { sweepAfter } from "./sweep-after.ts";
 
 /** The load was done before the sweep. */
 const LOADED = new Error("the load was done first");
+
+/** What is only to be reported waits for the first token, which wants every processor. */
+const FIRST_TOKEN_MS = 500;
 
 /** Less than this missing may be what the system has taken for something else meanwhile. */
 const RESIDENT = 0.98;
@@ -77,6 +84,10 @@ async function sweep(
     return report(await reporting(how, async () => [emptyReport(how.label, `skipped: ${why}`)]));
   }
 
+  if (await isLoadedBefore(subject, loading, how)) {
+    decide(false);
+    await sleep(FIRST_TOKEN_MS, undefined, { signal: how.signal }).catch(() => {});
+  }
   const expected = await planFor(subject);
   if (expected instanceof Error) {
     return report(await reporting(how, () => Promise.reject(expected)));
@@ -95,6 +106,20 @@ async function sweep(
   if (actual === undefined || actual instanceof Error) return;
   const left = first.ran ? without(actual, expected) : actual;
   if (left.runs.length > 0) report(await prefault(left, later));
+}
+
+/**
+ * Whether the load has read all of a model by itself before a sweep could have gained anything, and all of it is
+ * resident: it takes less than half of the memory that can be had.
+ */
+async function isLoadedBefore(
+  { modelPath }: SweepSubject,
+  loading: Promise<unknown>,
+  { budget, signal }: SweepOptions,
+): Promise<boolean> {
+  const { size } = await stat(modelPath).catch(() => ({ size: Number.POSITIVE_INFINITY }));
+  if (budget !== undefined || size > availableBytes(0) / 2) return false;
+  return isLoadedSoon(size, loading, signal);
 }
 
 /**
