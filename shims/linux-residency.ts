@@ -78,9 +78,11 @@ export function linuxResidency(libc: Libc, posix: PosixShim): Questions {
       return posix.residentBytesAt(all);
     },
 
-    async findMappings(path, pid) {
-      const { dev, ino } = await stat(path, { bigint: true });
-      return (await mappingsOf(pid)).filter((each) => each.ino === ino && each.dev === dev);
+    async findMappings(paths, pid) {
+      const asked = [paths].flat();
+      const files = await Promise.all(asked.map((path) => stat(path, { bigint: true })));
+      const keys = new Set(files.map(keyOf));
+      return (await mappingsOf(pid)).filter((each) => keys.has(keyOf(each)));
     },
 
     async mappedFiles(pid) {
@@ -125,6 +127,11 @@ async function byMapping(
   } finally {
     munmap(at, byteLength);
   }
+}
+
+/** One file has one, whichever path leads to it. */
+function keyOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string {
+  return `${dev}:${ino}`;
 }
 
 async function mappingsOf(pid: number | "self" = "self"): Promise<ListedMapping[]> {

@@ -116,12 +116,12 @@ export interface Shim {
   faultsOfNewMapping(fd: number, offset: number, byteLength: number): number | null;
 
   /**
-   * All mappings of a file in a process, whichever code made them. `null` on systems that do not list
+   * All mappings of a file in a process, or of several, whichever code made them. `null` on systems that do not list
    * them; none for a process that may not be looked at.
    *
    * @param pid @defaultValue this process
    */
-  findMappings(path: string, pid?: number): Promise<readonly FoundMapping[] | null>;
+  findMappings(paths: string | readonly string[], pid?: number): Promise<readonly FoundMapping[] | null>;
 
   /**
    * The files that a process has mapped, each once, in the order of their first addresses. `null` on systems

@@ -57,6 +57,7 @@ export class Arena {
     const address = this.base + BigInt(start);
     // Recorded before the call, so that a mapping that fails half-way is restored too.
     this.#placed.push({ start, byteLength });
+    placed.set(this.base, new WeakRef(this));
     this.#shim.place(address, byteLength, fd, offset);
     // Where the kernel supports it, fills through this mapping are read in large folios.
     this.#shim.advise(address, byteLength, "huge-pages");
@@ -72,6 +73,7 @@ export class Arena {
       this.#shim.restore(this.base + BigInt(range.start), range.byteLength);
       this.#placed.pop();
     }
+    placed.delete(this.base);
   }
 }
 
@@ -82,8 +84,8 @@ export class Arena {
 const MOST_SPARE = 16;
 const spare: Arena[] = [];
 
-/** Arenas that files are mapped into now. */
-const taken = new Set<Arena>();
+/** Arenas that files are mapped into now, by their base. One that nobody holds any more is unmapped by V8. */
+const placed = new Map<bigint, WeakRef<Arena>>();
 
 /**
  * An arena with nothing mapped into it.
@@ -94,15 +96,14 @@ export function takeArena(shim: Shim): Arena {
   if (typeof WebAssembly === "undefined") {
     throw new Error("this process has no WebAssembly (node --jitless)");
   }
-  const arena = spare.pop() ?? new Arena(shim);
-  taken.add(arena);
-  return arena;
+  return spare.pop() ?? new Arena(shim);
 }
 
-/** Whether what is mapped at an address was mapped by this package. */
+/** Whether what is mapped at an address lies in an arena of this thread. */
 export function isInArena(address: bigint): boolean {
-  for (const { base } of taken) {
-    if (address >= base && address < base + BigInt(ARENA_BYTES)) return true;
+  for (const [base, arena] of placed) {
+    if (arena.deref() === undefined) placed.delete(base);
+    else if (address >= base && address < base + BigInt(ARENA_BYTES)) return true;
   }
   return false;
 }
@@ -116,8 +117,6 @@ export function returnArena(arena: Arena): void {
     arena.restore();
   } catch {
     return;
-  } finally {
-    taken.delete(arena);
   }
   if (spare.length < MOST_SPARE) spare.push(arena);
 }

@@ -3,17 +3,25 @@ import { isInArena } from "../arena/arena.ts";
 import { TurnWord } from "../control/turn-word.ts";
 import { type EngineTurns, Turns } from "./turns.ts";
 
-/** Between two looks whether a file is mapped, which take about a millisecond each. */
+/** Between two looks whether a file is mapped. A look takes about a millisecond, and longer with many files. */
 const LOOK_MS = 100;
 
+/** Looks take at most this share of the time. */
+const SHARE = 0.1;
+
 /**
- * Looks whether an engine in this process loads the files that a sweep fills, which is seen by mappings that are
- * not this package's own, and lets both read in turns then. On Linux only: other systems do not tell.
+ * Looks whether an engine in this process loads the files that a sweep fills, and lets both read in turns then. It is
+ * seen by a mapping that does not lie in one of this thread's arenas: also one of another thread's sweep, or of a lock,
+ * which costs no more than the time to listen for what it reads.
+ *
+ * Linux only: other systems do not tell. Nor is an engine seen on btrfs and overlay, where `/proc` shows another
+ * device than the file has.
  */
 export class LoadWatch implements EngineTurns {
   readonly word = new TurnWord();
   readonly #paths: readonly string[];
   #turns: Turns | null = null;
+  #looking: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
 
@@ -34,8 +42,17 @@ export class LoadWatch implements EngineTurns {
     this.#turns?.stop();
   }
 
-  async #look(): Promise<void> {
+  /** Two looks at once would be one too many. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = null;
+    });
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
     clearTimeout(this.#timer);
+    const started = performance.now();
     const isMapped = await this.#isMapped();
     if (this.#isOver || isMapped === null) return;
     if (!isMapped) {
@@ -46,18 +63,15 @@ export class LoadWatch implements EngineTurns {
       if (this.#isOver) return turns?.stop();
       this.#turns = turns;
     }
-    this.#timer = setTimeout(() => void this.#look(), LOOK_MS);
+    const tookMs = performance.now() - started;
+    this.#timer = setTimeout(() => void this.#look(), Math.max(LOOK_MS, tookMs / SHARE));
     this.#timer.unref();
   }
 
   /** @returns `null` where the system does not tell */
   async #isMapped(): Promise<boolean | null> {
     const shim = await loadShim();
-    for (const path of this.#paths) {
-      const mappings = await shim.findMappings(path).catch(() => []);
-      if (mappings === null) return null;
-      if (mappings.some(({ address }) => !isInArena(address))) return true;
-    }
-    return false;
+    const mappings = await shim.findMappings(this.#paths).catch(() => []);
+    return mappings?.some(({ address }) => !isInArena(address)) ?? null;
   }
 }

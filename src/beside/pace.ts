@@ -15,11 +15,18 @@ const STEP_MS: Readonly<Record<Step, number>> = {
 };
 
 /**
- * An engine that was idle so often in a row has loaded what it needs, or waits for something else: from then on
+ * An engine that was idle that often in a row has loaded what it needs, or waits for something else: from then on
  * listening takes a thirteenth of the time in place of a quarter.
  */
 const IDLE_LOOKS = 3;
 const IDLE_READ_MS = 1200;
+
+/**
+ * So many looks in a row it stands back before it reads once more, to compare anew, and twice as many each further time:
+ * what keeps the device busy may be something else that this process reads, and have no end.
+ */
+const FIRST_PATIENCE = 10;
+const MOST_PATIENCE = 40;
 
 /** Reading together has to be faster than the engine alone by so much. */
 const WORTH = 1.15;
@@ -41,6 +48,9 @@ export class Pace {
   #together = 0;
   /** How often in a row the engine was heard to read nothing. */
   #idle = 0;
+  /** How often in a row it stood back, and how often it does. */
+  #standing = 0;
+  #patience = FIRST_PATIENCE;
 
   /**
    * To be called when a step is over.
@@ -65,7 +75,14 @@ export class Pace {
     }
     const isIdle = rate <= IDLE * this.#together;
     this.#idle = isIdle ? this.#idle + 1 : 0;
-    if (isIdle) return "read";
-    return this.#step === "listen" && this.#together >= WORTH * rate ? "read" : "stand back";
+    if (isIdle) this.#patience = FIRST_PATIENCE;
+    if (isIdle || this.#standing >= this.#patience) {
+      if (!isIdle) this.#patience = Math.min(2 * this.#patience, MOST_PATIENCE);
+      this.#standing = 0;
+      return "read";
+    }
+    if (this.#step === "listen" && this.#together >= WORTH * rate) return "read";
+    this.#standing += 1;
+    return "stand back";
   }
 }

@@ -6,7 +6,7 @@ import { Pace } from "./pace.ts";
 /** How a sweep is told of an engine that reads the same files. */
 export interface EngineTurns {
   readonly word: TurnWord;
-  /** Whether an engine reads them now. */
+  /** Whether an engine has mapped one of them now. */
   isBeside(): Promise<boolean>;
 }
 
@@ -46,7 +46,12 @@ export class Turns implements EngineTurns {
   async #look(): Promise<boolean> {
     const processes = new Set([...(await this.#engine()), process.pid]);
     const bytes = await readBytesOf([...processes]);
-    if (bytes === null || this.#isOver) return false;
+    if (this.#isOver) return false;
+    if (bytes === null) {
+      // Without descriptors to spare nothing can be told any more.
+      this.stop();
+      return false;
+    }
     const { step, ms } = this.#pace.look(bytes, performance.now());
     this.word.turn = step === "read" ? "beside" : "wait";
     this.#timer = setTimeout(() => void this.#look(), ms);

@@ -8,6 +8,7 @@ import { crowds } from "../hold/drop-elsewhere.ts";
 import { fillBeside } from "../keep/fill-beside.ts";
 import { disabledReason } from "../kill-switch.ts";
 import { availableBytes } from "../memory/memory.ts";
+import { hasShardName } from "../model/shard-name.ts";
 import { resolveOptions } from "../options.ts";
 import type { ModelPlan } from "../passes/index.ts";
 import { residency } from "../residency/residency.ts";
@@ -84,15 +85,18 @@ async function sweep(
     return report(await reporting(how, async () => [emptyReport(how.label, `skipped: ${why}`)]));
   }
 
-  if (await isLoadedBefore(subject, loading, how)) {
+  const size = await sizeIfItFits(subject, how);
+  if (size !== null) {
     decide(false);
-    await sleep(FIRST_TOKEN_MS, undefined, { signal: how.signal }).catch(() => {});
+    if (await isLoadedSoon(size, loading, how.signal)) {
+      await sleep(FIRST_TOKEN_MS, undefined, { signal: how.signal }).catch(() => {});
+    }
   }
   const expected = await planFor(subject);
   if (expected instanceof Error) {
     return report(await reporting(how, () => Promise.reject(expected)));
   }
-  const isAfterLoad = await needsRoom(subject, expected, how);
+  const isAfterLoad = size === null && (await needsRoom(subject, expected, how));
   decide(isAfterLoad);
   const later = { ...how, workers: how.workers ?? workersBesideEngine() };
   if (isAfterLoad) return report(await sweepAfter(loading, subject, expected, later));
@@ -109,17 +113,19 @@ async function sweep(
 }
 
 /**
- * Whether the load has read all of a model by itself before a sweep could have gained anything, and all of it is
- * resident: it takes less than half of the memory that can be had.
+ * Bytes of a model that surely fits: of a single file that takes less than half of the memory that can be had. `null` for
+ * any other, which is to be looked at more closely.
  */
-async function isLoadedBefore(
+async function sizeIfItFits(
   { modelPath }: SweepSubject,
-  loading: Promise<unknown>,
-  { budget, signal }: SweepOptions,
-): Promise<boolean> {
-  const { size } = await stat(modelPath).catch(() => ({ size: Number.POSITIVE_INFINITY }));
-  if (budget !== undefined || size > availableBytes(0) / 2) return false;
-  return isLoadedSoon(size, loading, signal);
+  { budget }: SweepOptions,
+): Promise<number | null> {
+  if (budget !== undefined || hasShardName(modelPath)) return null;
+  const size = await stat(modelPath).then(
+    (found) => found.size,
+    () => null,
+  );
+  return size !== null && size < availableBytes(0) / 2 ? size : null;
 }
 
 /**

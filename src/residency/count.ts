@@ -1,24 +1,12 @@
-import { setImmediate as turn } from "node:timers/promises";
 import type { Shim } from "../../shims/index.ts";
 import { abortable } from "../abortable.ts";
 import { abortError } from "../errors.ts";
 import type { FileSource } from "../file/open-file.ts";
 import type { Range } from "../plan/range.ts";
+import { turnIfDue } from "../turn-if-due.ts";
 
 /** Asking about this much takes the system a millisecond or two. */
 const STEP_BYTES = 256 * 1024 ** 2;
-
-/** The event loop turns at least this often. */
-const TURN_MS = 8;
-
-/** Of this thread, whoever asks: many short ranges block the loop as one long range does. */
-let turnedMs = 0;
-
-async function turnIfDue(): Promise<void> {
-  if (performance.now() - turnedMs < TURN_MS) return;
-  await turn();
-  turnedMs = performance.now();
-}
 
 /**
  * Cuts ranges into steps, letting the event loop turn between any two. Steps end at multiples of their length in the

@@ -35,6 +35,9 @@ export interface SweepManner {
   readonly turns?: EngineTurns | undefined;
 }
 
+/** Why no worker thread may have been started, and the file was filled from its end. */
+const BESIDE = "an engine that has mapped the file reads in turns with it";
+
 /** Of a sweep that others may stop at any chunk. */
 const SMALL_CHUNK_BYTES = 8 * 1024 ** 2;
 
@@ -62,7 +65,8 @@ export async function* fill(
   for (let attempt = subject.choose(options.strategy, options.workers); ; ) {
     try {
       const sweep = await startAttempt(attempt, subject, work, options);
-      const { strategy, why: strategyReason } = attempt;
+      const { strategy } = attempt;
+      const strategyReason = isBeside ? `${attempt.why}; ${BESIDE}` : attempt.why;
       yield { sweep, report: { ran: true, strategy, strategyReason } };
       const result = await sweep.result;
       await subject.expectSame();
@@ -112,7 +116,10 @@ function workOf(
     chunks,
     done,
     isWarm: isWarm(bytes, before.total),
-    workers: options.workers ?? defaultWorkers(bytes, before.total, files, isBeside),
+    // A touch that was asked for needs a thread that may block.
+    workers:
+      options.workers ??
+      defaultWorkers(bytes, before.total, files, isBeside && options.strategy !== "touch"),
     firstWorkers: options.workers ?? availableParallelism(),
     turns: turns?.word ?? null,
     reserve,

@@ -4,11 +4,13 @@ import type { Shim } from "../../shims/index.ts";
 import { PMD_BYTES } from "../arena/layout.ts";
 import { SweepControl } from "../control/sweep-control.ts";
 import type { FileSource } from "../file/open-file.ts";
+import { BackgroundPopulate } from "../fill/background-populate.ts";
 import { describeFailure, type FailureReport } from "../fill/failure.ts";
 import { ChunkFailures } from "../fill/fill-chunk.ts";
-import { type Chunk, FileShrank, FillFailed, restOf } from "../fill/filler.ts";
+import { type Chunk, FileShrank, FillFailed } from "../fill/filler.ts";
 import { CgroupRoom } from "../memory/cgroup-room.ts";
-import { MemoryRanShort, MemoryWatch } from "../memory/memory-watch.ts";
+import { MemoryWatch } from "../memory/memory-watch.ts";
+import { turnIfDue } from "../turn-if-due.ts";
 import { ChunkWork } from "./chunk-work.ts";
 import { measureWorker } from "./measure-worker.ts";
 import type { WorkerResult, WorkerTask } from "./protocol.ts";
@@ -16,7 +18,7 @@ import type { WorkerResult, WorkerTask } from "./protocol.ts";
 const readAsync = promisify(read);
 const statAsync = promisify(fstat);
 
-/** Calls at a time: two of libuv's four threads, which the whole process shares. */
+/** Calls at a time: two of libuv's four threads, which the whole process shares. One where a disk would seek. */
 const AT_ONCE = 2;
 
 /** Bytes of one read: an abort is noticed after each, also on a slow device. */
@@ -30,8 +32,6 @@ const POPULATE_BYTES = 4 * PMD_BYTES;
  * For a process that cannot start a worker thread, until they have started, and beside an engine that loads: to
  * start a thread takes as much of a processor as to read 100 MiB, which the load needs.
  *
- * No page is touched: a touch would block the event loop until the device answers.
- *
  * @param goesOn asked before each chunk, where worker threads start meanwhile
  */
 export async function fillWithoutWorkers(
@@ -42,11 +42,15 @@ export async function fillWithoutWorkers(
 ): Promise<WorkerResult> {
   const control = new SweepControl(task.control);
   const resultOf = measureWorker(shim);
+  const populate = new BackgroundPopulate(task, shim);
+  const isRotational = task.files.some(({ facts }) => facts.isRotational);
   control.enterWorker();
   try {
-    const fillers = Array.from({ length: AT_ONCE }, () => {
+    const fillers = Array.from({ length: isRotational ? 1 : AT_ONCE }, () => {
       const watch = new MemoryWatch(task.files, shim, control, task.reserve, room);
-      return fillChunks(task, control, shim, watch, goesOn);
+      const work = new ChunkWork(task, control, watch, goesOn);
+      const buffer = new Uint8Array(READ_BYTES);
+      return fillChunks({ task, control, shim, watch, work, populate, buffer });
     });
     // Waits for all of them, so that none goes on after the files are closed.
     const settled = await Promise.allSettled(fillers);
@@ -56,91 +60,47 @@ export async function fillWithoutWorkers(
     });
     const chunks = works.reduce((sum, { taken }) => sum + taken, 0);
     const failures = works.flatMap((work) => work.failures);
-    return resultOf({ chunks, untouchedBytes: 0, failures });
+    return resultOf({ chunks, untouchedBytes: populate.untouchedBytes, failures });
   } finally {
     control.leaveWorker();
   }
 }
 
+/** What one of those that fill at a time works with. */
+interface Filling {
+  readonly task: WorkerTask;
+  readonly control: SweepControl;
+  readonly shim: Shim;
+  readonly watch: MemoryWatch;
+  readonly work: ChunkWork;
+  readonly populate: BackgroundPopulate;
+  readonly buffer: Uint8Array;
+}
+
 /** Takes chunks until none is left. @returns what came of it */
-async function fillChunks(
-  task: WorkerTask,
-  control: SweepControl,
-  shim: Shim,
-  watch: MemoryWatch,
-  goesOn?: () => boolean,
-): Promise<ChunkWork> {
-  const work = new ChunkWork(task, control, watch, goesOn);
-  const buffer = new Uint8Array(READ_BYTES);
-  const how = { keepGoing: task.keepGoing, pageBytes: shim.pageBytes };
+async function fillChunks(filling: Filling): Promise<ChunkWork> {
+  const { work, control, shim } = filling;
   for (let taken = work.take(); taken !== null; taken = work.take()) {
     const { chunk, file } = taken;
     if (file === undefined) throw new RangeError(`no file ${chunk.file}`);
     await work.turns?.wait(control);
-    if (work.passOver(taken, shim)) continue;
-    const reading = { chunk, file, buffer, control, watch };
-    const populated = await populate(reading, task, shim);
-    const rest = restOf(chunk, chunk.offset + populated);
-    work.finish(taken, await readChunk({ ...reading, chunk: rest }, how));
+    // Chunks that are passed over wait for nothing else.
+    await turnIfDue();
+    if (!work.passOver(taken, shim)) work.finish(taken, await fillChunk(filling, chunk, file));
   }
   return work;
 }
 
-interface Reading {
-  readonly chunk: Chunk;
-  readonly file: FileSource;
-  readonly buffer: Uint8Array;
-  readonly control: SweepControl;
-  readonly watch: MemoryWatch;
-}
-
-/**
- * Populates a chunk of a file that is mapped. Where that fails, the chunk is to be read: a read says why.
- *
- * @returns bytes from the chunk's start that are resident by now
- */
-async function populate(
-  { chunk, file, control, watch }: Reading,
-  { strategy, arenas }: WorkerTask,
-  shim: Shim,
-): Promise<number> {
-  const arena = arenas[chunk.arena];
-  if (strategy !== "populate" || arena === undefined) return 0;
-  const address = arena.base + BigInt(chunk.start + arena.alignOffset);
-  for (let done = 0; done < chunk.byteLength; ) {
-    if (control.cancelled) return done;
-    const byteLength = allowed(watch, Math.min(POPULATE_BYTES, chunk.byteLength - done));
-    if (byteLength === 0) return done;
-    const at = address + BigInt(done);
-    await shim.populateInBackground(at, byteLength);
-    // Page tables of a whole model would take long to drop when it is unmapped.
-    shim.zapPageTables(at, byteLength);
-    if (shim.residentBytes(file, chunk.offset + done, byteLength) !== byteLength) return done;
-    control.addProgress(byteLength);
-    done += byteLength;
-  }
-  return chunk.byteLength;
-}
-
-/** Bytes that may be filled; 0 where memory is short, which the read that follows finds out as well. */
-function allowed(watch: MemoryWatch, byteLength: number): number {
-  try {
-    return watch.allow(byteLength);
-  } catch (error) {
-    if (error instanceof MemoryRanShort) return 0;
-    throw error;
-  }
-}
-
-async function readChunk(
-  reading: Reading,
-  how: { readonly keepGoing: boolean; readonly pageBytes: number },
+async function fillChunk(
+  filling: Filling,
+  chunk: Chunk,
+  file: FileSource,
 ): Promise<FailureReport[]> {
-  const { chunk, file } = reading;
-  const failures = new ChunkFailures(how);
+  const { task, shim } = filling;
+  const failures = new ChunkFailures({ keepGoing: task.keepGoing, pageBytes: shim.pageBytes });
   for (let rest: Chunk | null = chunk; rest !== null && rest.byteLength > 0; ) {
     try {
-      await readOnce({ ...reading, chunk: rest });
+      await readChunk(filling, rest, file, await populateChunk(filling, rest, file));
       break;
     } catch (error) {
       const size = await statAsync(file.fd).then(
@@ -153,12 +113,47 @@ async function readChunk(
   return failures.list;
 }
 
-/** @throws {@link FillFailed}, {@link FileShrank}, {@link MemoryRanShort} */
-async function readOnce({ chunk, file, buffer, control, watch }: Reading): Promise<void> {
-  const { offset, byteLength } = chunk;
+/**
+ * Populates a chunk up to what fails. A read of that says why.
+ *
+ * @returns bytes from the chunk's start that are resident
+ * @throws {@link MemoryRanShort}
+ */
+async function populateChunk(
+  { task, control, watch, populate }: Filling,
+  chunk: Chunk,
+  file: FileSource,
+): Promise<number> {
+  const arena = task.arenas[chunk.arena];
+  if (!populate.isPossible || arena === undefined) return 0;
+  const address = arena.base + BigInt(chunk.start + arena.alignOffset);
+  let done = 0;
+  while (done < chunk.byteLength && !control.cancelled) {
+    const byteLength = watch.allow(Math.min(POPULATE_BYTES, chunk.byteLength - done));
+    const fileOffset = chunk.offset + done;
+    const range = { address: address + BigInt(done), byteLength, file, fileOffset };
+    if (!(await populate.fill(range, chunk.file))) break;
+    control.addProgress(byteLength);
+    done += byteLength;
+  }
+  return done;
+}
+
+/**
+ * Reads a chunk.
+ *
+ * @param from bytes from its start that are resident already
+ * @throws {@link FillFailed}, {@link FileShrank}, {@link MemoryRanShort}
+ */
+async function readChunk(
+  { control, watch, buffer }: Filling,
+  { offset, byteLength }: Chunk,
+  file: FileSource,
+  from: number,
+): Promise<void> {
   // A chunk is whole pages; the file need not be.
   const end = Math.min(offset + byteLength, file.byteLength);
-  for (let at = offset; at < end && !control.cancelled; ) {
+  for (let at = offset + from; at < end && !control.cancelled; ) {
     const length = Math.min(READ_BYTES, end - at);
     watch.allow(length);
     const { bytesRead } = await readAsync(file.fd, buffer, 0, length, at).catch((cause) => {

@@ -96,8 +96,9 @@ async function start(job: SweepJob, shim: Shim): Promise<Sweep> {
   const all = { bytes: job.chunks.byteLength, chunks: job.chunks.length };
   const runningLater =
     threads > first
-      ? paysToStartMore(control, all, runningFirst).then((pays) =>
-          runWorkers(pays ? threads - first : 0),
+      ? paysToStartMore(control, all, job.turns, runningFirst).then((pays) =>
+          // The room is asked again: what was mapped meanwhile may have taken it.
+          runWorkers(pays ? Math.min(threads - first, workerRoom()) : 0),
         )
       : Promise.resolve([]);
   const running = Promise.all([runningFirst, runningLater]).then((settled) => settled.flat());

@@ -34,9 +34,9 @@ export function isWarm(bytes: number, residentBytes: number | null): boolean {
 }
 
 /**
- * The default number of workers. Beside an engine that loads: none, so that libuv's threads fill; a processor and the
- * device are what the load needs (`npm run bench -- --scope beside`), and a thread of libuv's that waits for a server
- * could not be given up. Cold: twice the number of processors, since a worker mostly waits for
+ * The default number of workers. Beside an engine that loads: none, so that libuv's threads fill, since the load needs
+ * the processors (`npm run bench -- --scope beside`); half the processors for files of a server, since a thread of
+ * libuv's that waits for one could not be given up. Cold: twice the number of processors, since a worker mostly waits for
  * the device, whose queue should not become empty. Warm: one for each processor, since no worker waits.
  * On a rotating disk: one, since two would make it seek between their chunks (PocketLLM issue 53).
  *
@@ -49,7 +49,7 @@ export function defaultWorkers(
   isBesideLoad = false,
 ): number {
   const isLocal = files.every(({ facts }) => facts.isLocal);
-  if (isBesideLoad && isLocal) return 0;
+  if (isBesideLoad) return isLocal ? 0 : Math.min(workersBesideEngine(), MOST_REMOTE);
   const processors = availableParallelism();
   if (isWarm(bytes, residentBytes)) {
     return Math.min(processors, MOST);

@@ -29,7 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/kernels", "src/file", "src/abortable.ts"],
   ["shims"],
   ["src/errors.ts", "src/control", "src/gate.ts"],
-  ["src/units.ts", "src/guarded.ts"],
+  ["src/units.ts", "src/guarded.ts", "src/turn-if-due.ts"],
   ["src/describe.ts", "src/kill-switch.ts"],
 ];
 

@@ -26,6 +26,12 @@ describe("the number of workers, when nobody says it", () => {
     expect(defaultWorkers(1000, 1000, files)).toBe(warm);
   });
 
+  test("beside an engine that loads libuv's threads fill, but for files of a server", () => {
+    expect(defaultWorkers(1000, 0, [file({ isLocal: true })], true)).toBe(0);
+    const ofServer = defaultWorkers(1000, 0, [file({ isLocal: false })], true);
+    expect(ofServer).toBe(Math.min(Math.max(Math.floor(processors / 2), 1), 4));
+  });
+
   test("another machine gets a few", () => {
     expect(defaultWorkers(1000, 0, [file({ isLocal: false })])).toBe(Math.min(cold, 4));
   });

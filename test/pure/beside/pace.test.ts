@@ -47,6 +47,12 @@ describe("reading beside an engine", () => {
     expect(stepsAt([busy, busy, done])).toEqual(["listen 100", "stand back 200", "read 300"]);
   });
 
+  test("compares anew after a while, and less and less often, where something reads without end", () => {
+    const steps = stepsAt(often({ together: 110, engine: 100 }, 100));
+    const stood = steps.map((step) => (step.startsWith("stand") ? "s" : "-")).join("");
+    expect(stood.split(/-+/).map((run) => run.length)).toEqual([0, 10, 20, 40, 23]);
+  });
+
   test("listens less often to an engine that reads nothing", () => {
     const steps = stepsAt(often({ together: 100, engine: 0 }, 8));
     expect(steps.filter((step) => step.startsWith("read"))).toEqual([
