@@ -121,7 +121,10 @@ export interface Shim {
    *
    * @param pid @defaultValue this process
    */
-  findMappings(paths: string | readonly string[], pid?: number): Promise<readonly FoundMapping[] | null>;
+  findMappings(
+    paths: string | readonly string[],
+    pid?: number,
+  ): Promise<readonly FoundMapping[] | null>;
 
   /**
    * The files that a process has mapped, each once, in the order of their first addresses. `null` on systems

@@ -2,13 +2,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { readBytesOf } from "./activity.ts";
 
 /** Between two looks. */
-const LOOK_MS = 60;
+const LOOK_MS = 100;
 
-/** A load that reads nothing in this time has its model in memory, or does something else first. */
-const BEGIN_MS = 200;
+/** A load that reads no weights in this time has its model in memory, or does something else first. */
+const BEGIN_MS = 300;
+
+/** More than this share of the file is more than its header. */
+const HEADER = 0.01;
 
 /** What is loaded sooner gains nothing by a sweep beside it. */
-const SOON_MS = 1000;
+const SOON_MS = 1500;
 
 /** Less than this missing is what was resident before. */
 const ALL = 0.98;
@@ -20,7 +23,7 @@ export interface ReadSoFar {
 }
 
 /**
- * Whether a load will have read the rest of its model within a second, by how fast it has read lately. One that has not
+ * Whether a load will have read the rest of its model soon, by how fast it has read lately. One that has not
  * begun is given a moment.
  *
  * @param bytes of the model's file
@@ -33,7 +36,9 @@ export function isSoonRead(
   // More than the file: the model has others, and how large they are is not known.
   if (read > bytes / ALL) return false;
   if (read >= ALL * bytes) return true;
-  if (read === 0) return now.ms - first.ms < BEGIN_MS;
+  if (read <= HEADER * bytes) return now.ms - first.ms < BEGIN_MS;
+  // It began between these two looks: how fast it is, the next one tells.
+  if (last.bytes - first.bytes <= HEADER * bytes) return true;
   const lately = (now.bytes - last.bytes) / (now.ms - last.ms);
   return bytes - read <= SOON_MS * lately;
 }

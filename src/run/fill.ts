@@ -36,7 +36,7 @@ export interface SweepManner {
 }
 
 /** Why no worker thread may have been started, and the file was filled from its end. */
-const BESIDE = "an engine that has mapped the file reads in turns with it";
+const BESIDE = "in turns with an engine that loads it";
 
 /** Of a sweep that others may stop at any chunk. */
 const SMALL_CHUNK_BYTES = 8 * 1024 ** 2;

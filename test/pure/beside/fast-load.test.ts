@@ -12,13 +12,18 @@ const isSoon = (...read: readonly (readonly [ms: number, mib: number])[]) => {
 };
 
 describe("a load that is done soon", () => {
-  test("reads the rest within a second", () => {
-    expect(isSoon([0, 0], [60, 0], [120, 100])).toBe(true);
-    expect(isSoon([0, 0], [60, 0], [120, 30])).toBe(false);
+  test("reads the rest within a second and a half", () => {
+    expect(isSoon([0, 0], [100, 50], [200, 120])).toBe(true);
+    expect(isSoon([0, 0], [100, 50], [200, 90])).toBe(false);
+  });
+
+  test("is told by the second look that finds it reading", () => {
+    expect(isSoon([0, 0], [100, 5], [200, 30])).toBe(true);
+    expect(isSoon([0, 0], [200, 30], [300, 60])).toBe(false);
   });
 
   test("counts from what the process had read before", () => {
-    expect(isSoon([0, 5000], [60, 5000], [120, 5100])).toBe(true);
+    expect(isSoon([0, 5000], [100, 5050], [200, 5150])).toBe(true);
   });
 
   test("is not one that reads slower than at first", () => {
@@ -26,8 +31,9 @@ describe("a load that is done soon", () => {
   });
 
   test("has a moment to begin", () => {
-    expect(isSoon([0, 0], [180, 0])).toBe(true);
-    expect(isSoon([0, 0], [240, 0])).toBe(false);
+    expect(isSoon([0, 0], [250, 0])).toBe(true);
+    expect(isSoon([0, 0], [350, 0])).toBe(false);
+    expect(isSoon([0, 0], [350, 5])).toBe(false);
   });
 
   test("has read all, but for what was resident before", () => {
