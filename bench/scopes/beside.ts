@@ -14,6 +14,9 @@ const COLUMNS: readonly Column[] = [
   { key: "firstToken", title: "loaded → first token, s", digits: 3 },
 ];
 
+/** A load on the CPU takes a few seconds at most, and two of the same differ by a tenth. */
+const SHORT_ROUNDS = 3;
+
 /** No more than without, but for the 2 % by which two runs of the same differ. */
 const NO_MORE = 1.02;
 
@@ -73,7 +76,7 @@ async function compare(bench: Bench, path: string, gpuLayers: number): Promise<T
   say(` ${title}`);
   const rows = await interleave(
     [contender(PLAIN, "never"), contender(WITH, "integration")],
-    settings.rounds,
+    gpuLayers === 0 ? SHORT_ROUNDS * settings.rounds : settings.rounds,
     say,
   );
   return { id: `beside-${gpuLayers}`, title, columns: COLUMNS, rows, moreIsBetter: false };
