@@ -160,7 +160,7 @@ describe("the pages", () => {
       const text = readFileSync(join(ROOT, page), "utf8");
       for (const [, target = ""] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
         const [path = "", anchor] = target.split("#");
-        const file = join(page, "..", path);
+        const file = path === "" ? page : join(page, "..", path);
         expect(existsSync(join(ROOT, file)), `${page} → ${target}`).toBe(true);
         if (anchor !== undefined) expect(anchors(file), `${page} → ${target}`).toContain(anchor);
       }
