@@ -18,8 +18,9 @@ import type { WorkerResult, WorkerTask } from "./protocol.ts";
 const readAsync = promisify(read);
 const statAsync = promisify(fstat);
 
-/** Calls at a time: two of libuv's four threads, which the whole process shares. One where a disk would seek. */
-const AT_ONCE = 2;
+/** Calls at a time: half of libuv's threads, which the whole process shares, and two at most. */
+const POOL_THREADS = Number(process.env["UV_THREADPOOL_SIZE"]) || 4;
+const AT_ONCE = Math.min(Math.max(Math.floor(POOL_THREADS / 2), 1), 2);
 
 /** Bytes of one read: an abort is noticed after each, also on a slow device. */
 const READ_BYTES = 1024 ** 2;
@@ -43,6 +44,7 @@ export async function fillWithoutWorkers(
   const control = new SweepControl(task.control);
   const resultOf = measureWorker(shim);
   const populate = new BackgroundPopulate(task, shim);
+  // Two would make a disk seek.
   const isRotational = task.files.some(({ facts }) => facts.isRotational);
   control.enterWorker();
   try {
