@@ -14,7 +14,7 @@ const COLUMNS: readonly Column[] = [
   { key: "firstToken", title: "loaded → first token, s", digits: 3 },
 ];
 
-/** A load on the CPU takes a few seconds at most, and two of the same differ by a tenth. */
+/** Of a load on the CPU, which takes a second where the disk is fast: two of the same then differ by a tenth. */
 const SHORT_ROUNDS = 3;
 
 /** No more than without, but for the 2 % by which two runs of the same differ. */

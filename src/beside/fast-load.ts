@@ -56,16 +56,14 @@ export async function isLoadedSoon(
   signal: AbortSignal,
 ): Promise<boolean> {
   let isOver = false;
-  const over = loading.then(
-    () => {
+  const over = loading
+    .catch(() => {})
+    .then(() => {
       isOver = true;
-    },
-    () => {
-      isOver = true;
-    },
-  );
+    });
   const first = await look();
-  for (let last = first; first !== null && last !== null && !signal.aborted; ) {
+  if (first === null) return false;
+  for (let last = first; !signal.aborted; ) {
     await Promise.race([over, sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => {})]);
     const now = await look();
     if (now === null) return false;

@@ -42,7 +42,7 @@ export class LoadWatch implements EngineTurns {
     this.#turns?.stop();
   }
 
-  /** Two looks at once would be one too many. */
+  /** One look at a time: two could start turns twice, of which one would never be stopped. */
   #look(): Promise<void> {
     this.#looking ??= this.#lookOnce().finally(() => {
       this.#looking = null;

@@ -98,8 +98,7 @@ async function sweep(
   }
   const isAfterLoad = size === null && (await needsRoom(subject, expected, how));
   decide(isAfterLoad);
-  const later = { ...how, workers: how.workers ?? workersBesideEngine() };
-  if (isAfterLoad) return report(await sweepAfter(loading, subject, expected, later));
+  if (isAfterLoad) return report(await sweepAfter(loading, subject, expected, afterLoad(how)));
   const first = await sweepUntilLoaded(expected ?? modelPath, loading, how);
   report(first);
 
@@ -109,7 +108,12 @@ async function sweep(
   const actual = await planForLoaded(loaded, subject, expected);
   if (actual === undefined || actual instanceof Error) return;
   const left = first.ran ? without(actual, expected) : actual;
-  if (left.runs.length > 0) report(await prefault(left, later));
+  if (left.runs.length > 0) report(await prefault(left, afterLoad(how)));
+}
+
+/** After the load worker threads fill, on half the processors: the first token wants the others. */
+function afterLoad(how: SweepOptions): SweepOptions {
+  return { ...how, workers: how.workers ?? workersBesideEngine() };
 }
 
 /**
@@ -184,7 +188,7 @@ async function sweepUntilLoaded(
   const unknown = { bytes: 1, residentBytes: null };
   const { bytes, residentBytes } = await residency(target).catch(() => unknown);
   if (!isCopied && (residentBytes ?? 0) < RESIDENT * bytes) {
-    return prefault(target, { ...how, workers: how.workers ?? workersBesideEngine() });
+    return prefault(target, afterLoad(how));
   }
 
   const { error: _, ...rest } = swept;

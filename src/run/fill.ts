@@ -59,8 +59,8 @@ export async function* fill(
   options: ResolvedOptions,
   manner: SweepManner = {},
 ): AsyncGenerator<FillStep> {
-  const asking = manner.turns?.isBeside() ?? Promise.resolve(false);
-  const isBeside = await abortable(options.signal, asking);
+  const { turns } = manner;
+  const isBeside = turns !== undefined && (await abortable(options.signal, turns.isBeside()));
   const work = workOf(subject, before, options, manner, isBeside);
   for (let attempt = subject.choose(options.strategy, options.workers); ; ) {
     try {

@@ -65,11 +65,11 @@ async function answeredByOthers(
   pid: number,
   signal: AbortSignal,
 ): Promise<Set<HealthUrl>> {
-  const others = new Set<HealthUrl>();
-  for (const url of urls) {
-    if ((await statusOf(url, signal)) === 200 && !(await listensAt(url, pid))) others.add(url);
-  }
-  return others;
+  const answers = urls.map(
+    async (url) => (await statusOf(url, signal)) === 200 && !(await listensAt(url, pid)),
+  );
+  const areOthers = await Promise.all(answers);
+  return new Set(urls.filter((_, index) => areOthers[index]));
 }
 
 /** Tells when an engine has stopped reading. */
